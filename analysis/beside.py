@@ -51,8 +51,8 @@ def _prepare() -> None:
     import analysis.forest  # noqa: F401 - for scikit-learn, which it brings along
 
 
-def rises(features: Floats, target: Floats, seed: int) -> tuple[Floats, float]:
+def rises(features: Floats, target: Floats) -> tuple[Floats, float]:
     """Return what ``analysis.forest.held_out_rises`` finds."""
     from analysis.forest import held_out_rises
 
-    return held_out_rises(features, target, seed)
+    return held_out_rises(features, target)

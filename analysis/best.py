@@ -3,7 +3,7 @@
 import difflib
 import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -36,11 +36,6 @@ class Budget:
     metric: str
     limit: float
     side: Side
-
-    def allows(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return which values are within the limit; what was not measured is not, shape [n]."""
-        within = values <= self.limit if self.side == "max" else values >= self.limit
-        return np.asarray(within, dtype=np.bool_)
 
     def beyond(self, value: float) -> float:
         """Return by how much a value breaks the limit, relative to it; 0 within it, inf if NaN."""
@@ -208,23 +203,25 @@ class _Pool:
         self.score = score if objective.direction == "minimize" else -score
         self.cost = costs_of(score[:, None], [objective])[:, 0]
         self.tolerance = float(tolerances([objective])[0])
+        beyond = [
+            [budget.beyond(value) for value in values.tolist()]
+            for budget, values in zip(budgets, self.values, strict=True)
+        ]
+        self.beyond = np.array(beyond).reshape(len(budgets), len(self.rows))
         last = len(self.rows)
         self.rank = np.array([last if row["rank"] is None else row["rank"] for row in self.rows])
         number = np.array([row["number"] for row in self.rows])
-        self.order = np.lexsort((number, self.rank, self.score))
+        self.order: list[int] = np.lexsort((number, self.rank, self.score)).tolist()
 
     def within(self, but: int | None = None) -> NDArray[np.bool_]:
         """Return which trials keep all budgets, or all but one, shape [n]."""
-        mask = np.ones(len(self.rows), dtype=np.bool_)
-        for index, (budget, values) in enumerate(zip(self.budgets, self.values, strict=True)):
-            if index != but:
-                mask &= budget.allows(values)
-        return mask
+        beyond = self.beyond if but is None else np.delete(self.beyond, but, axis=0)
+        return np.asarray((beyond == 0.0).all(axis=0))
 
     def best(self) -> Best:
         """Return what to take; something must be within all budgets."""
         mask = self.within()
-        fitting = self._equals_first([int(index) for index in self.order if mask[index]])
+        fitting = self._equals_first([index for index in self.order if mask[index]])
         first, others = fitting[0], fitting[1 : 1 + RUNNERS_UP]
         return Best(
             objective=self.objective,
@@ -275,8 +272,8 @@ class _Pool:
 
     def nearest(self, index: int, among: NDArray[np.bool_]) -> int | None:
         """Return the trial that needs the least of one budget; of equals the best."""
-        beyond = [self.budgets[index].beyond(float(value)) for value in self.values[index]]
-        able = (int(i) for i in self.order if among[i] and math.isfinite(beyond[i]))
+        beyond = self.beyond[index]
+        able = (i for i in self.order if among[i] and math.isfinite(beyond[i]))
         return min(able, key=lambda i: beyond[i], default=None)
 
 
@@ -288,40 +285,32 @@ def limit_text(budget: Budget) -> str:
         away = math.ceil if budget.side == "max" else math.floor
         text = f"{away(budget.limit / step) * step:.6g}"
         # six digits are too few where a step more would leave the range of numbers
-        if not replace(budget, limit=float(text)).allows(np.array([budget.limit]))[0]:
+        if replace(budget, limit=float(text)).beyond(budget.limit):
             text = repr(budget.limit)
     return f"--{budget.side} {budget.metric}={text}"
 
 
 def _nothing_fits(pool: _Pool) -> ResultsError:
     """Return an error that names each budget to raise alone, or else all together."""
-    ways = list(_single_ways(pool)) or [_joint_way(pool)]
+    ways = [
+        _way(pool, found, [index])
+        for index in range(len(pool.budgets))
+        if (found := pool.nearest(index, pool.within(but=index))) is not None
+    ]
     limits = " ".join(f"--{b.side} {b.metric}={b.limit:g}" for b in pool.budgets)
     return ResultsError(
-        f"none of {len(pool.rows)} trials of {pool.frames.name} fits {limits}; {'; '.join(ways)}"
+        f"none of {len(pool.rows)} trials of {pool.frames.name} fits {limits}; "
+        f"{'; '.join(ways or [_joint_way(pool)])}"
     )
-
-
-def _single_ways(pool: _Pool) -> Iterator[str]:
-    for index in range(len(pool.budgets)):
-        found = pool.nearest(index, pool.within(but=index))
-        if found is not None:
-            yield _way(pool, found, [index])
 
 
 def _joint_way(pool: _Pool) -> str:
     """Return the change that admits the trial with the smallest worst excess."""
-    beyond = np.array(
-        [
-            [budget.beyond(float(value)) for value in values]
-            for budget, values in zip(pool.budgets, pool.values, strict=True)
-        ]
-    )
-    worst = beyond.max(axis=0)
-    found = min((int(index) for index in pool.order), key=lambda index: worst[index])
+    worst = pool.beyond.max(axis=0)
+    found = min(pool.order, key=lambda index: worst[index])
     if math.isinf(worst[found]):
         return "no trial has all of these metrics"
-    return _way(pool, found, np.flatnonzero(beyond[:, found]).tolist())
+    return _way(pool, found, np.flatnonzero(pool.beyond[:, found]).tolist())
 
 
 def _way(pool: _Pool, found: int, changed: Sequence[int]) -> str:

@@ -216,7 +216,5 @@ def scale_of(frames: SweepFrames, claim: Claim) -> Scale:
 def objective_of(frames: SweepFrames, metric: str) -> Objective | None:
     """Return the objective that a metric belongs to, on whichever split it was measured."""
     bare = metric.removeprefix(TEST).removeprefix(VALIDATION)
-    for objective in frames.study.objectives:
-        if objective.metric.removeprefix(TEST).removeprefix(VALIDATION) == bare:
-            return objective
-    return None
+    names = {bare, TEST + bare, VALIDATION + bare}
+    return next((goal for goal in frames.study.objectives if goal.metric in names), None)

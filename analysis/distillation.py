@@ -1,8 +1,7 @@
 """What distillation buys: better students, students trained with less computation, or neither."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -11,12 +10,10 @@ from analysis.format import percent, quantity
 from analysis.frames import SweepFrames
 from analysis.fronts import kind_of, method_of, topology_of, untaught
 from analysis.ranking import records
-from analysis.scores import Score, both, known
+from analysis.scores import Row, Score, both, known
 from analysis.stats import Interval, Verdict, judge
 from search_spaces.effort import Effort
 from search_spaces.objectives import Objective
-
-Row = Mapping[str, Any]
 
 SPENT = "train_gflop"
 """Metric of a trial: computation of its student's training [GFLOP]."""
@@ -121,12 +118,10 @@ def _speed(frames: SweepFrames, pair: Pair) -> str:
     """
     if frames.study.effort is not None and frames.study.effort.gflop is not None:
         return ""
-    objective, goal = frames.study.objectives[0], pair.plain[frames.study.objectives[0].metric]
-    rows = records(frames.feasible)
     good = [
         row
-        for row in rows
-        if gain_of(objective, row[objective.metric] - goal) >= 0.0
+        for row in records(frames.feasible)
+        if better_by(frames.study.objectives[0], row, pair.plain) >= 0.0
         and (pair.dearer or costs_no_more(frames, row, pair.taught))
     ]
     taught = [effort for row in good if row["taught"] and (effort := spent(row))]
@@ -162,12 +157,8 @@ def effort_text(effort: Effort | None) -> str:
         return "the study's epochs"
     if effort.regime == "gflop" and effort.gflop is not None:
         return f"{gflop(effort.gflop)} for each student"
-    words = {
-        "as-published": "as published",
-        "gflop": "equal computation",
-        "plateau": "to a plateau",
-    }
-    return words[effort.regime]
+    words = {"gflop": "equal computation", "plateau": "to a plateau"}
+    return words.get(effort.regime, "as published")
 
 
 def gflop(value: float) -> str:
@@ -188,15 +179,17 @@ def differs(first: float, second: float) -> bool:
 
 def costs_no_more(frames: SweepFrames, row: Row, other: Row) -> bool:
     """Return whether a trial is no worse than another in every objective but the first."""
-    return all(
-        gain_of(objective, row[objective.metric] - other[objective.metric]) >= 0.0
-        for objective in frames.study.objectives[1:]
-    )
+    return all(better_by(goal, row, other) >= 0.0 for goal in frames.study.objectives[1:])
 
 
 def best_of(rows: Sequence[Row], objective: Objective) -> Row:
     """Return the best of some trials in one objective."""
     return max(rows, key=lambda row: gain_of(objective, row[objective.metric]))
+
+
+def better_by(objective: Objective, row: Row, other: Row) -> float:
+    """Return by how much one trial or reference is better than another."""
+    return gain_of(objective, row[objective.metric] - other[objective.metric])
 
 
 def gain_of(objective: Objective, difference: float) -> float:

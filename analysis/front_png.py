@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from analysis.format import short
 from analysis.frames import SweepFrames
-from analysis.fronts import group_of, knee_trial, method_of
+from analysis.fronts import knee_trial, method_of
 from analysis.plots.front import MOST_LABELLED, TESTED, repeated_points
 from analysis.plots.references import middle_of
 from analysis.plots.stairs import COLOUR as ATTAINED
@@ -33,6 +33,7 @@ from analysis.plots.theme import (
     SYMBOLS,
     TEACHER,
     axis_title,
+    by_group,
     group_colours,
     method_symbols,
     title_lines,
@@ -127,21 +128,19 @@ def _make_log(axes: Axes, axis: Axis) -> None:
 
 def _draw_trials(axes: Axes, frames: SweepFrames, pair: Pair, scale: float) -> None:
     trials = frames.feasible
-    methods = np.array([method_of(row) for row in records(trials)], dtype=object)
-    groups = np.array([*map(group_of(frames), records(trials))], dtype=object)
-    symbols = method_symbols(frames)
-    front = np.array([flag is True for flag in trials["front"]], dtype=bool)
-    _add_kinds(axes, {name: c for name, c in group_colours(frames).items() if name in groups})
+    symbols, groups = method_symbols(frames), by_group(frames, trials)
+    _add_kinds(axes, {name: colour for name, colour, _ in groups})
     if len(set(symbols.values())) > 1:
         _add_kinds(axes, symbols)
-    for name, colour in group_colours(frames).items():
+    for _, colour, group in groups:
+        methods = np.array([*map(method_of, records(group))], dtype=object)
+        front = np.array([flag is True for flag in group["front"]], dtype=bool)
         for on, style in (
             (False, {"s": 16 * scale**2, "alpha": 0.4, "linewidths": 0}),
             (True, {"s": 52 * scale**2, "edgecolors": "white", "linewidths": scale, "zorder": 3}),
         ):
-            chosen = (groups == name) & (front == on)
             for method, symbol in symbols.items():
-                rows = trials[chosen & (methods == method)]
+                rows = group[(front == on) & (methods == method)]
                 if len(rows):
                     x, y = column(rows, pair.x.metric), column(rows, pair.y.metric)
                     options: dict[str, Any] = {"color": colour, **style}

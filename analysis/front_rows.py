@@ -91,12 +91,12 @@ def _reference(frames: SweepFrames, name: str, row: Mapping[str, Any]) -> dict[s
     return {
         "method": name,
         **{goal.metric: known(row, goal.metric) for goal in goals},
-        "test": {
-            metric: {"mean": value, "half_width": None, "seeds": 1}
-            for metric, value in tests.items()
-            if value is not None
-        },
+        "test": {m: _plain(Interval(v, None, 1)) for m, v in tests.items() if v is not None},
     }
+
+
+def _plain(value: Interval) -> dict[str, Any]:
+    return {"mean": value.mean, "half_width": value.half_width, "seeds": value.count}
 
 
 def _best_first(frames: SweepFrames, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -128,8 +128,7 @@ def _rows(frames: SweepFrames, trials: pd.DataFrame) -> list[dict[str, Any]]:
 def _tests(frames: SweepFrames, number: int) -> Iterator[tuple[str, dict[str, Any]]]:
     for metric in filter(None, map(test_metric, frames.study.objectives)):
         if (interval := confirmed(frames, number, metric)) is not None:
-            facts = {"mean": interval.mean, "half_width": interval.half_width}
-            yield metric, {**facts, "seeds": interval.count}
+            yield metric, _plain(interval)
 
 
 def front_notes(frames: SweepFrames) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from analysis.distillation import best_of, gain_of
+from analysis.distillation import best_of, better_by, gain_of
 from analysis.format import gap_unit, level, number, plural
 from analysis.frames import SweepFrames
 from analysis.fronts import (
@@ -83,11 +83,7 @@ def _cheapest(frames: SweepFrames, described: Collection[int | None]) -> list[tu
         return []
     kind = "the best baseline" if len(frames.baselines) else "the best student without a teacher"
     title = f"Cheapest that beats {kind}"
-    better = [
-        (row, rival)
-        for row, rival in beaten
-        if gain_of(goal, row[goal.metric] - rival[goal.metric]) > 0.0
-    ]
+    better = [(row, rival) for row, rival in beaten if better_by(goal, row, rival) > 0.0]
     if not better:
         name = _reference_name(frames, beaten[0][1])
         shown = value_of(beaten[0][1], goal)
@@ -171,7 +167,7 @@ def _topologies(frames: SweepFrames) -> str:
 
 
 def _bought(row: Row, first: Row, objective: Objective, cost: Objective) -> str:
-    gain = gain_of(objective, row[objective.metric] - first[objective.metric])
+    gain = better_by(objective, row, first)
     amount = level(abs(gain), gap_unit(objective.unit))
     words = f"{topology_of(row)} is {amount} {'better' if gain > 0 else 'worse'}"
     return f"{words} for {number(row[cost.metric] / first[cost.metric], 1)} times as much"

@@ -42,7 +42,7 @@ def by_weight(found: Sequence[Importance]) -> list[str]:
     return sorted(totals, key=lambda name: totals[name])
 
 
-def importances(frames: SweepFrames, *, seed: int = 0) -> list[Importance]:
+def importances(frames: SweepFrames) -> list[Importance]:
     """Return the importance of every searched parameter for every objective.
 
     Permutation importance of a random forest on held-out trials, see ``analysis.forest``. A
@@ -50,11 +50,11 @@ def importances(frames: SweepFrames, *, seed: int = 0) -> list[Importance]:
     have it, so that its absence carries no information about the method; log-scaled objectives are
     modelled in decades.
     """
-    return begin_importances(frames, seed=seed)()
+    return begin_importances(frames)()
 
 
 def begin_importances(
-    frames: SweepFrames, *, seed: int = 0, beside: Executor | None = None
+    frames: SweepFrames, *, beside: Executor | None = None
 ) -> Callable[[], list[Importance]]:
     """Begin to find `importances`, and return what waits for them."""
     trials = frames.feasible
@@ -67,7 +67,7 @@ def begin_importances(
             begun.append(partial(Importance, objective, {}, 0.0, note))
             continue
         target = transformed(target[:, None], [objective])[:, 0]
-        found = partial(rises, features, target, seed)
+        found = partial(rises, features, target)
         wait = found if beside is None else beside.submit(found).result
         begun.append(partial(_importance, objective, names, wait))
     return lambda: [finish() for finish in begun]

@@ -19,7 +19,7 @@ from analysis.report_tables import (
 from analysis.report_tables import Column as HtmlColumn
 from analysis.stats import Interval
 from analysis.tables import Cell as Number
-from analysis.tables import PaperRow, PaperTable, paper_tables
+from analysis.tables import PaperRow, paper_rows
 from analysis.words import JudgedWords, agreement_summary, judged_words
 from search_spaces.report_spec import Column, Table
 
@@ -79,32 +79,32 @@ class PaperView:
 
 def paper_views(frames: SweepFrames) -> list[PaperView]:
     """Return every table of the study's report with what was measured."""
-    return [_view(frames, table) for table in paper_tables(frames)]
+    return [_view(frames, table) for table in frames.study.report.tables]
 
 
-def _view(frames: SweepFrames, table: PaperTable) -> PaperView:
-    by_rows = table.table.layout == "rows"
-    statements = tuple(judged_words(frames, table.table))
+def _view(frames: SweepFrames, table: Table) -> PaperView:
+    rows, by_rows = paper_rows(frames, table), table.layout == "rows"
+    statements = tuple(judged_words(frames, table))
     return PaperView(
-        spec=table.table,
-        grid=_grid(table) if by_rows else None,
-        aspects=None if by_rows else _aspects(table),
+        spec=table,
+        grid=_grid(table, rows) if by_rows else None,
+        aspects=None if by_rows else _aspects(table, rows),
         statements=statements,
         agreement=agreement_summary(statements) if statements else "",
     )
 
 
-def _grid(table: PaperTable) -> HtmlTable:
+def _grid(table: Table, rows: Sequence[PaperRow]) -> HtmlTable:
     """Return a line per row; the paper's number and the difference only where it has some."""
     columns = [text_column("", lambda row: str(row.row.label))]
-    for index, column in enumerate(table.table.columns):
+    for index, column in enumerate(table.columns):
         found = _number_columns(column, index)
-        published = any(row.cells[index].paper is not None for row in table.rows)
+        published = any(row.cells[index].paper is not None for row in rows)
         columns += found if published else found[:1]
     columns.append((Heading("seeds"), _seeds))
-    if any(row.note for row in table.rows):
+    if any(row.note for row in rows):
         columns.append(text_column("note", lambda row: str(row.note)))
-    return laid_out(table.rows, columns)
+    return laid_out(rows, columns)
 
 
 def _number_columns(column: Column, place: int) -> list[HtmlColumn]:
@@ -157,13 +157,12 @@ def _seeds(row: PaperRow) -> Cell:
     return Cell(whole, float(seeds[0]))
 
 
-def _aspects(table: PaperTable) -> AspectTable:
+def _aspects(table: Table, rows: Sequence[PaperRow]) -> AspectTable:
     """Return the transposed table; lines without an aspect, and the seeds, come last."""
-    rows = table.rows
     groups = [
-        (_rating(aspect.name, rows), *_lines(table, aspect.name)) for aspect in table.table.aspects
+        (_rating(aspect.name, rows), *_lines(table, rows, aspect.name)) for aspect in table.aspects
     ]
-    rest = [*_lines(table, ""), Line("seeds", tuple((_seeds(row).text, "") for row in rows))]
+    rest = [*_lines(table, rows, ""), Line("seeds", tuple((_seeds(row).text, "") for row in rows))]
     if any(row.note for row in rows):
         rest.append(Line("note", tuple((row.note, "") for row in rows)))
     return AspectTable(tuple(row.row.label for row in rows), (*groups, tuple(rest)))
@@ -175,11 +174,11 @@ def _rating(aspect: str, rows: Sequence[PaperRow]) -> Line:
     return Line(aspect, cells if any(map(any, cells)) else (), is_aspect=True)
 
 
-def _lines(table: PaperTable, aspect: str) -> Iterator[Line]:
-    for index, column in enumerate(table.table.columns):
+def _lines(table: Table, rows: Sequence[PaperRow], aspect: str) -> Iterator[Line]:
+    for index, column in enumerate(table.columns):
         if column.aspect != aspect:
             continue
-        numbers = [row.cells[index] for row in table.rows]
+        numbers = [row.cells[index] for row in rows]
         papers = (
             "" if n.paper is None else f"paper {_single(n.paper, column.unit)}" for n in numbers
         )

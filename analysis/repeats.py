@@ -106,16 +106,16 @@ def near_trials(frames: SweepFrames) -> pd.DataFrame:
     return where(trials, (row["front"] is not True and row["number"] in numbers for row in rows))
 
 
-def front_chances(frames: SweepFrames, *, seed: int = 0) -> dict[int, float]:
+def front_chances(frames: SweepFrames) -> dict[int, float]:
     """Return for every repeated trial how likely its mean is on the front, by its number.
 
     Trials that were not repeated take no part. Formula: `bootstrap_chances`.
     """
-    return bootstrap_chances(repeats(frames), frames.study.objectives, seed=seed)
+    return bootstrap_chances(repeats(frames), frames.study.objectives)
 
 
 def bootstrap_chances(
-    found: Sequence[Repeats], objectives: Sequence[Objective], *, seed: int = 0
+    found: Sequence[Repeats], objectives: Sequence[Objective]
 ) -> dict[int, float]:
     r"""Return the share of bootstrap resamples in which a trial's mean is on the front of means.
 
@@ -131,15 +131,15 @@ def bootstrap_chances(
     """
     if not found:
         return {}
-    means = np.stack([_resampled_means(one, seed) for one in found], axis=1)
+    means = np.stack([_resampled_means(one) for one in found], axis=1)
     on = np.stack([sweep_front(points, objectives) for points in means])
     return {one.number: float(share) for one, share in zip(found, on.mean(axis=0), strict=True)}
 
 
-def _resampled_means(one: Repeats, seed: int) -> Floats:
+def _resampled_means(one: Repeats) -> Floats:
     """Return means of resampled seeds, shape [B, m]."""
     values = one.units
-    rng = np.random.default_rng([seed, one.number])
+    rng = np.random.default_rng([0, one.number])
     drawn = rng.integers(len(values), size=(RESAMPLES, len(values)))
     # about the first value, so that the mean of equal costs is that cost to the last digit
     mean: Floats = values[0] + (values - values[0])[drawn].mean(axis=1)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -218,45 +218,38 @@ def _figures(frames: SweepFrames, found: Found) -> dict[str, list[dict[str, Any]
     if not front:
         title = f"{objectives[0].label} over the trials"
         front = [_figure("history", title, history_figure(frames), "")]
-    drawn = [_effort(frames), _curves(frames), *_progress(frames), _parallel(frames)]
-    other = [figure for figure in drawn if figure["data"]]
+    other = [figure for figure in _of_the_search(frames) if figure["data"]]
     return {"front": front, "other": [*other, _importance(found())]}
 
 
-def _progress(frames: SweepFrames) -> list[dict[str, Any]]:
-    corner = reference_text(frames)
-    note = (
-        f"What the front dominates up to the reference point ({corner}), on validation values, in "
-        f"{volume_unit(frames)}. A flat end means that further trials found nothing new."
-    )
-    costs = (
-        f"The same up to the same reference point ({corner}), over what finished trials cost, "
-        "as they ended; what failed trials and those that were stopped early took is not in it."
-    )
-    title = "Hypervolume over processor time"
-    return [
-        _figure("hypervolume", "Hypervolume over trials", hypervolume_figure(frames), note),
-        _figure("hypervolume-cost", title, volume_cost_figure(frames), costs),
-    ]
-
-
-def _effort(frames: SweepFrames) -> dict[str, Any]:
-    note = (
+def _of_the_search(frames: SweepFrames) -> Iterator[dict[str, Any]]:
+    yield _figure(
+        "effort",
+        "What training buys",
+        effort_figure(frames),
         "What each method has reached on validation with so much computation of the student's "
         "training, or less; diamonds are repetitions on the test split, with 95 % intervals. A "
-        "teacher's own training is not in it."
+        "teacher's own training is not in it.",
     )
-    return _figure("effort", "What training buys", effort_figure(frames), note)
-
-
-def _curves(frames: SweepFrames) -> dict[str, Any]:
     note = "Validation while they trained; a line ends with the value of the epoch that was kept."
     if len(frames.curves) == MOST_CURVES:
         note += f" The {MOST_CURVES} best members are drawn."
-    return _figure("curves", "How the front’s members learned", curves_figure(frames), note)
-
-
-def _parallel(frames: SweepFrames) -> dict[str, Any]:
+    yield _figure("curves", "How the front’s members learned", curves_figure(frames), note)
+    corner = reference_text(frames)
+    yield _figure(
+        "hypervolume",
+        "Hypervolume over trials",
+        hypervolume_figure(frames),
+        f"What the front dominates up to the reference point ({corner}), on validation values, in "
+        f"{volume_unit(frames)}. A flat end means that further trials found nothing new.",
+    )
+    yield _figure(
+        "hypervolume-cost",
+        "Hypervolume over processor time",
+        volume_cost_figure(frames),
+        f"The same up to the same reference point ({corner}), over what finished trials cost, "
+        "as they ended; what failed trials and those that were stopped early took is not in it.",
+    )
     note = (
         "One line per trial; strong lines are on the front. Click a name in the legend to hide "
         "it. A line dips to “not used” at a parameter that a trial does not have. Objectives are "
@@ -264,7 +257,7 @@ def _parallel(frames: SweepFrames) -> dict[str, Any]:
     )
     if len(frames.feasible) > MOST_LINES:
         note += f" Only the {MOST_LINES} best-ranked trials are drawn."
-    return _figure("parallel", "Parameters and objectives", parallel_figure(frames), note)
+    yield _figure("parallel", "Parameters and objectives", parallel_figure(frames), note)
 
 
 def _importance(found: Sequence[Importance]) -> dict[str, Any]:

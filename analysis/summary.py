@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -16,10 +15,8 @@ from analysis.pareto import sweep_hypervolume
 from analysis.ranking import column, objective_values, records, where
 from analysis.reference_names import identifying, labelled
 from analysis.repeats import front_chances
-from analysis.scores import comparable, in_words, name_of, same_scenario
+from analysis.scores import Row, comparable, in_words, name_of, same_scenario
 from analysis.stats import Verdict
-
-Row = Mapping[str, Any]
 
 SURE = 0.95
 """Chance of being on the front from which a member counts as sure."""

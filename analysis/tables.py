@@ -44,29 +44,18 @@ class PaperRow:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class PaperTable:
-    """One table of the paper with our numbers in it."""
-
-    table: Table
-    rows: tuple[PaperRow, ...]
+def paper_rows(frames: SweepFrames, table: Table) -> list[PaperRow]:
+    """Return the rows of a table of the study's report, filled in with what was measured."""
+    return [_paper_row(frames, table, row) for row in table.rows]
 
 
-def paper_tables(frames: SweepFrames) -> list[PaperTable]:
-    """Return every table of the study's report, filled in with what was measured."""
-    return [
-        PaperTable(table, tuple(_paper_row(frames, table, row) for row in table.rows))
-        for table in frames.study.report.tables
-    ]
-
-
-def described(table: PaperTable) -> dict[str, Any]:
+def described(frames: SweepFrames, table: Table) -> dict[str, Any]:
     """Return a table as plain data: means, half-widths, seeds, the paper's numbers."""
     return {
-        "id": table.table.id,
-        "title": table.table.title,
-        "source": table.table.source,
-        "columns": [column.metric for column in table.table.columns],
+        "id": table.id,
+        "title": table.title,
+        "source": table.source,
+        "columns": [column.metric for column in table.columns],
         "rows": [
             {
                 "id": row.row.id,
@@ -77,7 +66,7 @@ def described(table: PaperTable) -> dict[str, Any]:
                     for cell in row.cells
                 ],
             }
-            for row in table.rows
+            for row in paper_rows(frames, table)
         ],
     }
 

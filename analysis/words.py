@@ -43,11 +43,6 @@ class JudgedWords:
         """The verdict in words."""
         return AGREEMENT[self.verdict]
 
-    @property
-    def text(self) -> str:
-        """Both sides in one sentence, without the verdict."""
-        return f"{self.aspect.name}: paper says {self.paper}; measured {self.detail}"
-
 
 def judged_words(frames: SweepFrames, table: Table) -> list[JudgedWords]:
     """Return a statement for each aspect, metric and pair of rows that have words.

@@ -15,7 +15,7 @@ from analysis.fronts import test_metric
 from analysis.pareto import Floats, transformed
 from analysis.plots.front import HEIGHT_PX
 from analysis.plots.stairs import Pair, median_stairs, pair_sets, staircase
-from analysis.plots.theme import SYMBOLS, add_line, draw_floors, hover, objective_axis, styled
+from analysis.plots.theme import SYMBOLS, add_line, framed, hover
 from analysis.ranking import column, records
 from search_spaces.objectives import Objective
 
@@ -47,7 +47,7 @@ def compare_figure(sweeps: Sequence[SweepFrames], pair: Pair) -> go.Figure:
             showlegend=False,
             line={"color": colour, "width": 2},
         )
-    return _framed(figure, pair.x, pair.y)
+    return framed(figure, pair.x, pair.y, height=HEIGHT_PX)
 
 
 def attainment_figure(one: SweepFrames, other: SweepFrames, pair: Pair) -> go.Figure:
@@ -66,13 +66,7 @@ def attainment_figure(one: SweepFrames, other: SweepFrames, pair: Pair) -> go.Fi
         name = f"{html.escape(frames.name)}: attained by half of its seeds"
         line = {"color": colour, "width": 2}
         add_line(figure, median_stairs(frames, pair), name, line=line)
-    return _framed(figure, _on_test(pair.x), _on_test(pair.y))
-
-
-def _framed(figure: go.Figure, x: Objective, y: Objective) -> go.Figure:
-    draw_floors(figure, x, y)
-    axes = {"xaxis": objective_axis(x), "yaxis": objective_axis(y)}
-    return styled(figure, height=HEIGHT_PX, **axes)
+    return framed(figure, _on_test(pair.x), _on_test(pair.y), height=HEIGHT_PX)
 
 
 def _on_test(objective: Objective) -> Objective:

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from analysis.frames import SweepFrames
 from analysis.fronts import front_trials, group_of, kind_of
-from analysis.plots.theme import axis, draw_floors, group_colours, objective_axis, styled
+from analysis.plots.theme import framed, group_colours
 from analysis.ranking import records
 
 HEIGHT_PX = 340
@@ -38,6 +38,4 @@ def curves_figure(frames: SweepFrames) -> go.Figure | None:
             "<br>epoch %{x}: %{y:.4~g}<extra></extra>",
         )
         named.add(name)
-    draw_floors(figure, None, objective)
-    axes = {"xaxis": axis("epoch"), "yaxis": objective_axis(objective)}
-    return styled(figure, height=HEIGHT_PX, **axes)
+    return framed(figure, "epoch", objective, height=HEIGHT_PX)

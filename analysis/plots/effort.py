@@ -9,12 +9,12 @@ import plotly.graph_objects as go
 from analysis.distillation import SPENT, gflop, spent
 from analysis.format import level
 from analysis.frames import SweepFrames
-from analysis.fronts import confirmed, group_of, test_metric
+from analysis.fronts import confirmed, test_metric
 from analysis.plots.theme import (
     add_line,
     axis,
+    by_group,
     draw_floors,
-    group_colours,
     hover,
     objective_axis,
     styled,
@@ -31,18 +31,15 @@ def effort_figure(frames: SweepFrames) -> go.Figure | None:
     repeated trials on the test split with their 95 % intervals. None if fewer than two methods
     noted their computation.
     """
-    objective, group = frames.study.objectives[0], group_of(frames)
-    trials = frames.feasible
+    objective, trials = frames.study.objectives[0], frames.feasible
     known = where(trials, (spent(row) is not None for row in records(trials)))
-    names = np.array([*map(group, records(known))], dtype=object)
-    if len({*names}) < 2:
+    groups = by_group(frames, known)
+    if len(groups) < 2:
         return None
     figure = go.Figure()
-    for name, colour in group_colours(frames).items():
-        rows = known[names == name]
-        if len(rows):
-            _add_trials(figure, frames, rows, name, colour)
-            _add_repetitions(figure, frames, rows, name, colour)
+    for name, colour, rows in groups:
+        _add_trials(figure, frames, rows, name, colour)
+        _add_repetitions(figure, frames, rows, name, colour)
     draw_floors(figure, None, objective)
     return styled(
         figure,

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.format import interval as interval_text
@@ -29,6 +28,7 @@ from analysis.plots.theme import (
     NEUTRAL,
     SYMBOLS,
     add_line,
+    by_group,
     draw_floors,
     group_colours,
     hover,
@@ -115,12 +115,6 @@ def _axis(frames: SweepFrames, objective: Objective, *, tested: bool) -> dict[st
     return objective_axis(objective, with_test=tested, wide=wide)
 
 
-def _by_group(frames: SweepFrames, rows: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
-    groups = np.array([*map(group_of(frames), records(rows))], dtype=object)
-    colours = group_colours(frames)
-    return [(name, c, rows[groups == name]) for name, c in colours.items() if name in groups]
-
-
 def _add_legend(figure: go.Figure, frames: SweepFrames) -> None:
     """Add what colours and markers mean, each apart from the other.
 
@@ -128,7 +122,7 @@ def _add_legend(figure: go.Figure, frames: SweepFrames) -> None:
     """
     entries: list[tuple[str, str | None, dict[str, Any]]] = [
         (name, name, {"color": colour, "size": 12, "symbol": SYMBOLS[0]})
-        for name, colour, _ in _by_group(frames, frames.feasible)
+        for name, colour, _ in by_group(frames, frames.feasible)
     ]
     symbols = method_symbols(frames)
     if len(set(symbols.values())) > 1:
@@ -158,7 +152,7 @@ def _add_trials(figure: go.Figure, frames: SweepFrames, pair: Pair, *, on_front:
         marker = {"size": size, "opacity": opacity}
     drawn = where(trials, ((flag is True) == on_front for flag in trials["front"]))
     symbols = method_symbols(frames)
-    for name, colour, rows in _by_group(frames, drawn):
+    for name, colour, rows in by_group(frames, drawn):
         shapes = [symbols[method_of(row)] for row in records(rows)]
         figure.add_scatter(
             x=column(rows, pair.x.metric),

@@ -11,16 +11,14 @@ import plotly.graph_objects as go
 from analysis.colours import PALETTE
 from analysis.format import number, with_unit
 from analysis.frames import SweepFrames
-from analysis.fronts import group_of
 from analysis.pareto import sweep_hypervolume_series
 from analysis.plots.theme import (
     NEUTRAL,
     add_line,
     axis,
-    draw_floors,
-    group_colours,
+    by_group,
+    framed,
     hover,
-    objective_axis,
     styled,
 )
 from analysis.ranking import column, records, where
@@ -118,22 +116,18 @@ def history_figure(frames: SweepFrames) -> go.Figure:
     objective = frames.study.objectives[0]
     trials = frames.feasible
     best = np.minimum if objective.direction == "minimize" else np.maximum
-    figure, group = go.Figure(), group_of(frames)
-    for name, colour in group_colours(frames).items():
-        rows = [row for row in records(trials) if group(row) == name]
-        if rows:
-            figure.add_scatter(
-                x=[row["number"] for row in rows],
-                y=[row[objective.metric] for row in rows],
-                mode="markers",
-                name=html.escape(name),
-                marker={"color": colour, "size": 9},
-                hovertext=[hover(row, frames) for row in rows],
-                hoverinfo="text",
-            )
+    figure = go.Figure()
+    for name, colour, rows in by_group(frames, trials):
+        figure.add_scatter(
+            x=rows["number"].tolist(),
+            y=rows[objective.metric].tolist(),
+            mode="markers",
+            name=html.escape(name),
+            marker={"color": colour, "size": 9},
+            hovertext=[hover(row, frames) for row in records(rows)],
+            hoverinfo="text",
+        )
     running = best.accumulate(column(trials, objective.metric))
     line = {"shape": "hv", "color": NEUTRAL, "width": 2}
     add_line(figure, (trials["number"].tolist(), running), "best so far", line=line)
-    draw_floors(figure, None, objective)
-    axes = {"xaxis": axis("trial"), "yaxis": objective_axis(objective)}
-    return styled(figure, height=HEIGHT_PX, **axes)
+    return framed(figure, "trial", objective, height=HEIGHT_PX)

@@ -5,6 +5,8 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 from analysis import layout
@@ -103,6 +105,13 @@ def hover(row: Mapping[str, Any], frames: SweepFrames) -> str:
     return "<br>".join(lines)
 
 
+def by_group(frames: SweepFrames, rows: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    """Return name, colour and rows of each group that trials are of."""
+    groups = np.array([*map(group_of(frames), records(rows))], dtype=object)
+    colours = group_colours(frames)
+    return [(name, c, rows[groups == name]) for name, c in colours.items() if name in groups]
+
+
 def add_line(figure: go.Figure, points: tuple[Any, Any], name: str, **style: Any) -> None:
     """Draw a line through x and y of points, without hover text."""
     x, y = points
@@ -129,6 +138,13 @@ def styled(figure: go.Figure, *, height: int, **layout: Any) -> go.Figure:
         **layout,
     )
     return figure
+
+
+def framed(figure: go.Figure, x: Objective | str, y: Objective, *, height: int) -> go.Figure:
+    """Return the figure, see `styled`, with the axes of two objectives, or of a title and one."""
+    draw_floors(figure, None if isinstance(x, str) else x, y)
+    across = axis(x) if isinstance(x, str) else objective_axis(x)
+    return styled(figure, height=height, xaxis=across, yaxis=objective_axis(y))
 
 
 def title_lines(title: str, room: int = TITLE_ROOM) -> list[str]:

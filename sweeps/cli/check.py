@@ -51,15 +51,13 @@ def run_check(
         for remedy in remedies(part) if verbose else ():
             line(remedy)
     found: dict[str, list[Finding]] = {}
-    printed = partial(_printed, verbose=verbose, debug=debug)
+    shown = partial(_printed, verbose=verbose, debug=debug)
+    checked = (lambda _name, findings: findings) if as_json else shown
     with TemporaryDirectory(prefix="kdsweep-") as cache:
         for name, params in trials:
-            findings = check_contract(task, params, Path(cache))
-            checked = findings if as_json else printed(name, findings)
-            found[name] = list(checked)
+            found[name] = list(checked(name, check_contract(task, params, Path(cache))))
     if study is not None:  # last, for costs may need the data
-        law = iter([scale_law(study, load_task(task))])
-        found[study.name] = list(law if as_json else printed(study.name, law))
+        found[study.name] = list(checked(study.name, iter([scale_law(study, load_task(task))])))
     broken = sum(bool(one.broken) for findings in found.values() for one in findings)
     if as_json:
         show_json([{"trial": n, **asdict(one)} for n, each in found.items() for one in each])

@@ -83,28 +83,16 @@ def check_plugins(plugins: Sequence[Plugin]) -> list[Finding]:
 def _check(plugin: Plugin, *, several: bool) -> Finding:
     name = f"{plugin.kind} {plugin.name}"
     if plugin.name in TAKEN[plugin.kind]:
-        return Finding(
-            name=name,
-            state="fair",
-            found=f"is a name of the project; that of {plugin.package} is not used",
-            fix=f"name it {plugin.target} in studies, or rename it in {plugin.package}",
-        )
-    broken = _broken(plugin)
-    if broken:
-        return Finding(
-            name=name,
-            state="fair",
-            found=f"of {plugin.package}: {broken}",
-            fix=f"fix or uninstall {plugin.package}; studies without it are not affected",
-        )
-    return Finding(
-        name=name,
-        state="fair" if several else "good",
-        found=f"{plugin.target} of {plugin.package}",
-        fix=f"several packages have that name; name it {plugin.target} in studies"
-        if several
-        else "",
-    )
+        found = f"is a name of the project; that of {plugin.package} is not used"
+        fix = f"name it {plugin.target} in studies, or rename it in {plugin.package}"
+    elif broken := _broken(plugin):
+        found = f"of {plugin.package}: {broken}"
+        fix = f"fix or uninstall {plugin.package}; studies without it are not affected"
+    else:
+        found = f"{plugin.target} of {plugin.package}"
+        fix = f"several packages have that name; name it {plugin.target} in studies"
+        fix = fix if several else ""
+    return Finding(name=name, state="fair" if fix else "good", found=found, fix=fix)
 
 
 def _broken(plugin: Plugin) -> str:

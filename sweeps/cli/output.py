@@ -267,12 +267,11 @@ def paper_json(frames: Any) -> dict[str, Any]:
     from analysis.export import describe, made
     from analysis.printed.tables import sweep_tables
     from analysis.tables import described
-    from analysis.tables import paper_tables as filled_in
 
     return {
         **describe(frames),
         "made": made(frames),
-        "tables": [described(table) for table in filled_in(frames)],
+        "tables": [described(frames, table) for table in frames.study.report.tables],
         "claims": [judged.plain for judged in judged_claims(frames)],
         "printed": [asdict(table) for table in sweep_tables(frames)],
     }

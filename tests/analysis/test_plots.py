@@ -158,7 +158,7 @@ def test_importance_finds_the_parameter_that_decides():
 
 def test_importance_is_seeded_and_blind_to_what_methods_do_not_have():
     frames = make_frames(trials=40)
-    first, second = importances(frames, seed=3), importances(frames, seed=3)
+    first, second = importances(frames), importances(frames)
     assert [found.shares for found in first] == [found.shares for found in second]
     assert all(0.0 <= share <= 1.0 for found in first for share in found.shares.values())
     assert first[1].shares["temperature"] < 0.02
@@ -267,10 +267,10 @@ def test_permuted_errors_of_a_line_are_its_slopes():
     """E (w x - w x')^2 = 2 w^2 var(x) for x' permuted; nothing for a feature of no weight."""
     rng = np.random.default_rng(5)
     features = rng.normal(size=(2000, 3))
-    found = permuted_errors(Line(), features, Line().predict(features), 0)
+    found = permuted_errors(Line(), features, Line().predict(features))
     assert found == pytest.approx([18.0, 2.0, 0.0], rel=0.1)
     noisy = Line().predict(features) + 2.0
-    assert permuted_errors(Line(), features, noisy, 0)[2] == pytest.approx(4.0)
+    assert permuted_errors(Line(), features, noisy)[2] == pytest.approx(4.0)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from analysis.frames import table
 from analysis.paper_view import paper_views
 from analysis.stats import Verdict, mean_interval
 from analysis.summary import summary
-from analysis.tables import described, paper_tables, row_values
+from analysis.tables import described, paper_rows, row_values
 from search_spaces.report_spec import Claim, Column, ReportSpec, Row, Table
 
 BASE = make_frames(trials=3, failures=0)
@@ -184,7 +184,8 @@ def test_one_teacher_stands_beside_every_seed():
 
 
 def test_tables_show_ours_the_papers_and_the_difference():
-    found = paper_tables(sweep({"good": GOOD, "gone": {}}, paper={METRIC: -10.0}))[0].rows
+    frames = sweep({"good": GOOD, "gone": {}}, paper={METRIC: -10.0})
+    found = paper_rows(frames, frames.study.report.tables[0])
     cell = found[0].cells[0]
     assert cell.ours is not None
     assert (cell.ours.mean, cell.ours.count) == (pytest.approx(-9.0), 3)
@@ -244,10 +245,11 @@ def test_a_metric_belongs_to_its_objective_on_either_split():
 
 
 def test_a_table_as_data_has_the_numbers_of_its_cells():
-    for filled in paper_tables(make_frames(report=True)):
-        data = json.loads(json.dumps(described(filled)))
-        assert data["columns"] == [column.metric for column in filled.table.columns]
-        for row, found in zip(filled.rows, data["rows"], strict=True):
+    frames = make_frames(report=True)
+    for spec in frames.study.report.tables:
+        data = json.loads(json.dumps(described(frames, spec)))
+        assert data["columns"] == [column.metric for column in spec.columns]
+        for row, found in zip(paper_rows(frames, spec), data["rows"], strict=True):
             assert found["id"] == row.row.id
             for cell, shown in zip(row.cells, found["cells"], strict=True):
                 assert shown["paper"] == cell.paper

@@ -145,7 +145,8 @@ def test_every_pair_is_judged_and_the_summary_counts_them():
     assert len(judged) == 6
     assert agreement_summary(judged) == "1 of 6 statements agree, 2 disagree, 3 not measured"
     assert judged[0].agreement == "agrees"
-    assert judged[0].text.startswith("load: paper says Low for a and b alike; measured bytes: 1.5")
+    assert judged[0].paper == "Low for a and b alike"
+    assert judged[0].detail.startswith("bytes: 1.5")
 
 
 def test_the_layout_by_aspects_is_the_transposed_table():

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from types import FrameType, TracebackType
+from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 """Slurm can be configured to send SIGUSR1 before a job's time limit."""
@@ -163,14 +163,9 @@ class BackgroundContext(AbstractContextManager[None]):
     def __enter__(self) -> None:
         self.wait()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.end()
-        if error is None:
+        if error[0] is None:
             self._raise()
 
     def end(self) -> None:

@@ -202,13 +202,8 @@ class Evidence:
 
     def study(self, config: Params, rungs: Sequence[float] = ()) -> Trained[Outcome]:
         """Train a student, or those of a network, as a sweep does that compares at ``rungs``."""
-
-        def work() -> Generator[Report, None, Outcome]:
-            data = (self.data.train, self.data.val)
-            deploy = in_one_process(self.name, data, self.teacher)
-            done = yield from train_student(self.task, config, deploy, rungs)
-            return Outcome(metrics=done.metrics, weights=done.weights)
-
+        deploy = in_one_process(self.name, (self.data.train, self.data.val), self.teacher)
+        work = partial(train_student, self.task, config, deploy, rungs)
         return _trained("train_student", work)
 
     @cached_property

@@ -12,21 +12,26 @@ Phase = Literal["data", "start", "teachers", "search", "confirm", "record", "rep
 
 
 @dataclass(frozen=True, slots=True)
-class PhaseBegun:
+class SweepEvent:
+    """Something that happens in a sweep."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseBegun(SweepEvent):
     """A part of the sweep begins and the one before ends."""
 
     name: Phase
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class Note(SweepEvent):
     """A message that the user should read once, such as a warning."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class DataLoaded:
+class DataLoaded(SweepEvent):
     """``done`` of ``total`` parts of a scenario are loaded."""
 
     done: int
@@ -35,7 +40,7 @@ class DataLoaded:
 
 
 @dataclass(frozen=True, slots=True)
-class JobsPlanned:
+class JobsPlanned(SweepEvent):
     """``count`` jobs of this kind follow; cached results are not counted."""
 
     kind: JobKind
@@ -43,7 +48,7 @@ class JobsPlanned:
 
 
 @dataclass(frozen=True, slots=True)
-class JobReported:
+class JobReported(SweepEvent):
     """Job ``key`` has trained ``epoch`` of ``epochs`` epochs."""
 
     kind: JobKind
@@ -53,7 +58,7 @@ class JobReported:
 
 
 @dataclass(frozen=True, slots=True)
-class JobFinished:
+class JobFinished(SweepEvent):
     """Job ``key`` has ended; ``reason`` is empty unless it failed."""
 
     kind: JobKind
@@ -62,7 +67,7 @@ class JobFinished:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchStarted:
+class SearchStarted(SweepEvent):
     """The search begins: at most ``trials`` trials, no new one after ``time_s`` seconds."""
 
     trials: int
@@ -71,7 +76,7 @@ class SearchStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class TrialStarted:
+class TrialStarted(SweepEvent):
     """A trial, by its number in the ledger, starts with the searched parameters ``params``."""
 
     trial: int
@@ -79,7 +84,7 @@ class TrialStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class TrialReported:
+class TrialReported(SweepEvent):
     """A trial has trained ``epoch`` of ``epochs`` epochs."""
 
     trial: int
@@ -89,7 +94,7 @@ class TrialReported:
 
 
 @dataclass(frozen=True, slots=True)
-class TrialFinished:
+class TrialFinished(SweepEvent):
     """A trial is complete."""
 
     trial: int
@@ -97,7 +102,7 @@ class TrialFinished:
 
 
 @dataclass(frozen=True, slots=True)
-class TrialStopped:
+class TrialStopped(SweepEvent):
     """A trial was stopped early; epochs are 0 if it never began."""
 
     trial: int
@@ -106,7 +111,7 @@ class TrialStopped:
 
 
 @dataclass(frozen=True, slots=True)
-class TrialFailed:
+class TrialFailed(SweepEvent):
     """A trial failed or was interrupted; the sweep continues."""
 
     trial: int
@@ -115,7 +120,7 @@ class TrialFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class FrontChanged:
+class FrontChanged(SweepEvent):
     """The front after the latest finished trial, and its hypervolume."""
 
     rows: Sequence[FrontRow]
@@ -123,28 +128,10 @@ class FrontChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class LineLogged:
+class LineLogged(SweepEvent):
     """A line of the sweep's log, see `sweeps.progress.log.SCHEMA`."""
 
     line: Mapping[str, Any]
-
-
-SweepEvent = (
-    PhaseBegun
-    | Note
-    | DataLoaded
-    | JobsPlanned
-    | JobReported
-    | JobFinished
-    | SearchStarted
-    | TrialStarted
-    | TrialReported
-    | TrialFinished
-    | TrialStopped
-    | TrialFailed
-    | FrontChanged
-    | LineLogged
-)
 
 
 class Display:

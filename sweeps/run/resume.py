@@ -136,8 +136,7 @@ def _agree(folder: SweepFolder, ledger: Ledger | None, wanted: Study | None) -> 
     """Return the study to continue with, after comparing it with the one that was run."""
     known = None if ledger is None else ledger.study
     study = wanted or _study_in(folder, known)
-    if known is None or ledger is None:
-        known = _study_in(folder, None)
+    known = known or load_study(folder.study)
     if differ := differences(study, known):
         named = "; ".join(differ[:NAMED]) + ("; ..." if len(differ) > NAMED else "")
         fix = "undo the change" if wanted is None else "choose another --name"

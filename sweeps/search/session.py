@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field, replace
 from types import MappingProxyType
 
-from kdtasks.contract.task import Arrays, KDTask
+from kdtasks.contract.task import Arrays, KDTask, Outcome
 from search_spaces.study import Study
 from sweeps.common.curves import Curves
 from sweeps.common.events import Event, WorkFailedError, at_work
@@ -24,7 +24,7 @@ from sweeps.search.asha import EarlyStopping
 from sweeps.search.proposals import Proposals
 from sweeps.search.verdict import judge
 from sweeps.tracking.double_entry import RunRecorder
-from sweeps.workers.jobs import Assignment, Trained
+from sweeps.workers.jobs import Assignment
 
 
 @dataclass(kw_only=True)
@@ -114,7 +114,7 @@ class SearchSession:
 
     def received(self, trial_id: str, event: Event) -> Event:
         """Move the student out of an event of its trial; `finished` stores or drops it."""
-        if not isinstance(event.result, Trained):
+        if not isinstance(event.result, Outcome):
             return event
         self._weights[trial_id] = event.result.weights
         return replace(event, result=event.result.metrics)

@@ -11,6 +11,7 @@ from kdtasks.contract.task import (
     Arrays,
     Baseline,
     KDTask,
+    Outcome,
     Report,
     ScenarioData,
     TeacherArtifact,
@@ -33,14 +34,6 @@ class Assignment:
     config: Params
     scenario: str
     teacher: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trained:
-    """The result of a trial; the weights are of all students in a network."""
-
-    metrics: dict[str, float]
-    weights: Arrays
 
 
 class _Watched(dict[str, Value]):
@@ -68,21 +61,21 @@ def _fresh_task(name: str, params: Params, seed: str = "seed") -> KDTask:
 
 def train_student(
     task: KDTask, params: Params, deploy: Deploy, rungs: Sequence[float] = ()
-) -> Training[Trained]:
+) -> Training[Outcome]:
     """Train a student, or those of a network, on the nodes that ``deploy`` creates.
 
     Those of a network are judged on the way at ``rungs``, shares of their training.
 
     Returns:
-        The weights, and the metrics with wall time ``trial_wall_s`` and CPU time of all nodes
-        ``trial_cpu_s`` [s].
+        The weights, of all students in a network, and the metrics, with wall time ``trial_wall_s``
+        and CPU time of all nodes ``trial_cpu_s`` [s].
     """
     wall_s = time.perf_counter()
     outcome, cpu_s = yield from conduct_all(task, params, deploy, rungs)
     metrics = {**floats(task.cost(params), "cost"), **floats(outcome.metrics)}
     metrics["trial_wall_s"] = time.perf_counter() - wall_s
     metrics["trial_cpu_s"] = cpu_s
-    return Trained(metrics=metrics, weights=outcome.weights)
+    return Outcome(metrics=metrics, weights=outcome.weights)
 
 
 def in_one_process(

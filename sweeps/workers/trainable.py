@@ -10,14 +10,14 @@ import ray
 from ray.tune import Trainable
 
 from kdtasks.contract.params import Params
-from kdtasks.contract.task import KDTask
+from kdtasks.contract.task import KDTask, Outcome
 from sweeps.common.capacity import ResourceAllocation
 from sweeps.common.events import Event, Training, WorkFailedError, events
 from sweeps.common.records import FailureKind
 from sweeps.nodes.ray_actors import ActorLostError, NodeActors
 from sweeps.nodes.task_process import open_task, take_gpu
 from sweeps.nodes.transport import Transport, in_process
-from sweeps.workers.jobs import Assignment, Trained, train_student
+from sweeps.workers.jobs import Assignment, train_student
 
 Ref: TypeAlias = ray.ObjectRef[Any]
 
@@ -87,7 +87,7 @@ class StudentTrial(Trainable):
     def _begin(self, assignment: Assignment) -> None:
         self._events = events(self._train(assignment))
 
-    def _train(self, assignment: Assignment) -> Training[Trained]:
+    def _train(self, assignment: Assignment) -> Training[Outcome]:
         """Run an assignment; retry it on new actors if one of them dies."""
         task = self._task or open_task(self._shared.task)
         take_gpu(0.0 if self._shared.allocation.actors else self._shared.allocation.share.gpus)

@@ -13,7 +13,6 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Report
 from sweeps.common.capacity import ONE_CORE, Share
@@ -115,7 +114,7 @@ class NodeActors:
             ActorLostError: If an actor is dead; all are stopped then.
         """
         self.start()
-        transport = RayTransport(NetworkSettings.of(params), int(params.get("seed", 0)), self)
+        transport = RayTransport(params, self)
         begun = [
             actor.begin.remote(
                 params, transport.nodes_of(index), *data, teacher, transport.secret, part
@@ -159,8 +158,8 @@ class NodeActors:
 class RayTransport(Transport):
     """Calls node actors, several at once."""
 
-    def __init__(self, settings: NetworkSettings, seed: int, actors: NodeActors) -> None:
-        super().__init__(settings, seed, hosts=actors.count)
+    def __init__(self, params: Params, actors: NodeActors) -> None:
+        super().__init__(params, hosts=actors.count)
         self._actors = actors
 
     def call(self, method: HostMethod, arguments: Mapping[int, tuple[Any, ...]]) -> Reports:

@@ -127,10 +127,11 @@ class Transport(ABC):
         secret: Of this trial, from which its nodes have their keys.
     """
 
-    def __init__(self, settings: NetworkSettings, seed: int, hosts: int) -> None:
+    def __init__(self, params: Params, hosts: int) -> None:
+        settings = NetworkSettings.of(params)
         self.cpu_s = 0.0
         self.secret = os.urandom(32)
-        self.accounts = Accounts(settings, seed)
+        self.accounts = Accounts(settings, int(params.get("seed", 0)))
         self._place = {SERVER: 0}
         self._place |= {edge: index % hosts for index, edge in enumerate(settings.edges)}
 
@@ -215,11 +216,19 @@ class Transport(ABC):
 
 
 class InProcessTransport(Transport):
-    """All nodes in this process, on one host."""
+    """All nodes in this process, on one host that is ready for a trial, see `NodeHost.begin`."""
 
-    def __init__(self, settings: NetworkSettings, seed: int, host: NodeHost) -> None:
-        super().__init__(settings, seed, hosts=1)
-        self._host = host
+    def __init__(
+        self,
+        task: str,
+        data: tuple[Arrays, Arrays],
+        teacher: TeacherArtifact | None,
+        params: Params,
+        part: str = "",
+    ) -> None:
+        super().__init__(params, hosts=1)
+        self._host = NodeHost(task)
+        self._host.begin(params, self.nodes_of(0), *data, teacher, self.secret, part)
 
     def call(self, method: HostMethod, arguments: Mapping[int, tuple[Any, ...]]) -> Reports:
         results = {}
@@ -230,18 +239,3 @@ class InProcessTransport(Transport):
                 else:
                     yield Report(epoch=event.epoch, epochs=event.epochs, metrics=event.metrics)
         return results
-
-
-def in_process(
-    task: str,
-    params: Params,
-    data: tuple[Arrays, Arrays],
-    teacher: TeacherArtifact | None,
-    part: str = "",
-) -> InProcessTransport:
-    """Return a transport with its own host, ready for a trial, see `NodeHost.begin`."""
-    settings = NetworkSettings.of(params)
-    host = NodeHost(task)
-    transport = InProcessTransport(settings, int(params.get("seed", 0)), host)
-    host.begin(params, transport.nodes_of(0), *data, teacher, transport.secret, part)
-    return transport

@@ -27,8 +27,9 @@ from sweeps.common.returned_values import fitting, wrong_params, wrong_scenario
 from sweeps.ledger.student_weights import StudentStore
 from sweeps.nodes.task_process import open_task
 from sweeps.nodes.topologies.catalog import collaborative
+from sweeps.nodes.transport import InProcessTransport
 from sweeps.progress.events import Display
-from sweeps.workers.jobs import in_one_process, train_student, train_teacher
+from sweeps.workers.jobs import train_student, train_teacher
 
 T = TypeVar("T")
 
@@ -202,7 +203,8 @@ class Evidence:
 
     def study(self, config: Params, rungs: Sequence[float] = ()) -> Trained[Outcome]:
         """Train a student, or those of a network, as a sweep does that compares at ``rungs``."""
-        deploy = in_one_process(self.name, (self.data.train, self.data.val), self.teacher)
+        data = (self.data.train, self.data.val)
+        deploy = partial(InProcessTransport, self.name, data, self.teacher)
         work = partial(train_student, self.task, config, deploy, rungs)
         return _trained("train_student", work)
 

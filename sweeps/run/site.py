@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -25,6 +25,7 @@ from sweeps.common.events import Event, events
 from sweeps.common.interrupts import BackgroundContext, Interrupts
 from sweeps.ledger.launch_settings import SweepSettings
 from sweeps.nodes.task_process import open_task, take_gpu
+from sweeps.nodes.transport import InProcessTransport
 from sweeps.plan.needs import Resources
 from sweeps.workers.jobs import (
     Assignment,
@@ -32,7 +33,6 @@ from sweeps.workers.jobs import (
     Job,
     Pool,
     Starting,
-    in_one_process,
     train_student,
 )
 
@@ -123,7 +123,7 @@ def train(study: Study, resources: Resources, assignment: Assignment) -> Iterato
     if assignment.teacher is not None:
         teacher = resources.teachers[assignment.teacher]
     data, task = (scenario.train, scenario.val), study.task
-    deploy = in_one_process(task, data, teacher)
+    deploy = partial(InProcessTransport, task, data, teacher)
     return events(train_student(open_task(task), assignment.config, deploy, study.rungs))
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 from kdtasks.contract.params import Params, Value
@@ -23,7 +24,7 @@ from sweeps.common.records import JobKind
 from sweeps.common.returned_values import fitting, generated, wrong_baselines, wrong_teacher
 from sweeps.nodes.conductor import Deploy, conduct_all
 from sweeps.nodes.task_process import computed, computing, open_task, start_afresh
-from sweeps.nodes.transport import in_process
+from sweeps.nodes.transport import InProcessTransport
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,13 +79,6 @@ def train_student(
     return Outcome(metrics=metrics, weights=outcome.weights)
 
 
-def in_one_process(
-    task_name: str, data: tuple[Arrays, Arrays], teacher: TeacherArtifact | None
-) -> Deploy:
-    """Return what creates the nodes of a trial in this process."""
-    return lambda params, part: in_process(task_name, params, data, teacher, part)
-
-
 def train_teacher(
     task_name: str, params: Params, train: Arrays, val: Arrays, part: str = ""
 ) -> Training[TeacherArtifact]:
@@ -116,7 +110,7 @@ def confirm_by_training(
 ) -> Training[dict[str, float]]:
     """Train a student, or those of a network, again; return all metrics, with test metrics."""
     task = open_task(task_name)
-    deploy = in_one_process(task_name, (train, val), teacher)
+    deploy = partial(InProcessTransport, task_name, (train, val), teacher)
     student = yield from train_student(task, params, deploy)
     with computing(task, params):
         tested = task.evaluate(params, student.weights, test)

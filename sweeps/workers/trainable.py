@@ -16,7 +16,7 @@ from sweeps.common.events import Event, Training, WorkFailedError, events
 from sweeps.common.records import FailureKind
 from sweeps.nodes.ray_actors import ActorLostError, NodeActors
 from sweeps.nodes.task_process import open_task, take_gpu
-from sweeps.nodes.transport import Transport, in_process
+from sweeps.nodes.transport import InProcessTransport, Transport
 from sweeps.workers.jobs import Assignment, train_student
 
 Ref: TypeAlias = ray.ObjectRef[Any]
@@ -114,4 +114,4 @@ class StudentTrial(Trainable):
             return self._actors.deploy(params, data, teacher, part)
         read = (ray.get(data[0]), ray.get(data[1]))
         taught = None if teacher is None else ray.get(teacher)
-        return in_process(self._shared.task, params, read, taught, part)
+        return InProcessTransport(self._shared.task, read, taught, params, part)

@@ -8,7 +8,7 @@ from toy_network import ToyNetworkTask
 from kdtasks.contract.reports import result_of
 from kdtasks.contract.task import Outcome
 from sweeps.nodes.conductor import conduct
-from sweeps.nodes.transport import in_process
+from sweeps.nodes.transport import InProcessTransport
 
 TASK = ToyNetworkTask()
 DATA = TASK.load_scenario({}, cache_dir=Path(), progress=lambda *_: None)
@@ -20,5 +20,7 @@ def deploy(**changes: Any) -> Outcome:
     teacher = None
     if TASK.teacher_fingerprint(params) is not None:
         teacher = result_of(TASK.train_teacher(params, DATA.train, DATA.val))
-    transport = in_process("toy_network:ToyNetworkTask", params, (DATA.train, DATA.val), teacher)
+    transport = InProcessTransport(
+        "toy_network:ToyNetworkTask", (DATA.train, DATA.val), teacher, params
+    )
     return result_of(conduct(TASK, params, transport))

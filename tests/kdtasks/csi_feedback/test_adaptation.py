@@ -13,7 +13,7 @@ from kdtasks.csi_feedback.deployment_scores import deployment_scores
 from kdtasks.csi_feedback.ownership import shares
 from kdtasks.csi_feedback.settings import resolve
 from sweeps.nodes.conductor import conduct
-from sweeps.nodes.transport import in_process
+from sweeps.nodes.transport import InProcessTransport
 
 AREAS = {"topology": "semi-centralized", "server_areas": 4, "server_share": 0.8}
 ADAPTING = {
@@ -35,7 +35,7 @@ def data(tmp_path_factory):
 
 def deployed(data, teacher=None, **changes):
     params = networked(**ADAPTING | changes)
-    transport = in_process("csi-feedback", params, (data.train, data.val), teacher)
+    transport = InProcessTransport("csi-feedback", (data.train, data.val), teacher, params)
     return drained(conduct(TASK, params, transport))[1]
 
 

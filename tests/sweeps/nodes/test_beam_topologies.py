@@ -19,7 +19,7 @@ from kdtasks.contract.collaboration import parted
 from kdtasks.contract.params import fingerprint
 from kdtasks.sensing.ownership import sensors_in
 from sweeps.nodes.conductor import conduct
-from sweeps.nodes.transport import in_process
+from sweeps.nodes.transport import InProcessTransport
 from sweeps.nodes.wire.messages import Kind, Message
 
 
@@ -31,7 +31,7 @@ def teacher():
 def deployed(params, teacher, rungs=()):
     """Return the reports, the outcome and the messages between nodes of a trial, by receiver."""
     own = None if TASK.teacher_fingerprint(params) is None else teacher
-    transport = in_process("beam-tracking", params, (DATA.train, DATA.val), own)
+    transport = InProcessTransport("beam-tracking", (DATA.train, DATA.val), own, params)
     sent, send = [], transport.accounts.send
 
     def listen(parcel):

@@ -14,7 +14,7 @@ from kdtasks.csi_feedback.policy import demand
 from kdtasks.csi_feedback.settings import resolve
 from kdtasks.csi_feedback.workload import samples_of
 from sweeps.nodes.conductor import conduct
-from sweeps.nodes.transport import in_process
+from sweeps.nodes.transport import InProcessTransport
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -64,7 +64,7 @@ def deploy(
     data: ScenarioData, teacher: TeacherArtifact | None, **changes: Any
 ) -> tuple[Outcome, Any]:
     params = TASK.complete({**FIELDS, **changes})
-    transport = in_process("csi-feedback", params, (data.train, data.val), teacher)
+    transport = InProcessTransport("csi-feedback", (data.train, data.val), teacher, params)
     outcome: Outcome = drained(conduct(TASK, params, transport))[1]
     return outcome, params
 

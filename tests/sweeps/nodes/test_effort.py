@@ -13,7 +13,7 @@ from kdtasks.csi_feedback.collaboration import _held_out
 from kdtasks.csi_feedback.students import plan_of
 from kdtasks.csi_feedback.workload import planned_epochs
 from sweeps.nodes.conductor import conduct
-from sweeps.nodes.transport import in_process
+from sweeps.nodes.transport import InProcessTransport
 
 DEPLOYMENTS = [
     {"topology": "centralized", "method": "vanilla"},
@@ -43,7 +43,7 @@ def deployed(folder, **changes):
     teacher = None
     if TASK.teacher_fingerprint(params) is not None:
         _, teacher = drained(TASK.train_teacher(params, data.train, data.val))
-    transport = in_process("csi-feedback", params, (data.train, data.val), teacher)
+    transport = InProcessTransport("csi-feedback", (data.train, data.val), teacher, params)
     return params, drained(conduct(TASK, params, transport, RUNGS))
 
 

@@ -10,7 +10,7 @@ from csi_examples import drained
 from kdtasks.contract.registry import load_task
 from kdtasks.contract.task import ScenarioData
 from sweeps.nodes.conductor import conduct
-from sweeps.nodes.transport import in_process
+from sweeps.nodes.transport import InProcessTransport
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -37,7 +37,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
     def deploy(**changes: Any) -> dict[str, float]:
         own = TASK.complete({**FIELDS, **changes})
-        transport = in_process("csi-feedback", own, (data.train, data.val), None)
+        transport = InProcessTransport("csi-feedback", (data.train, data.val), None, own)
         metrics: dict[str, float] = drained(conduct(TASK, own, transport))[1].metrics
         return metrics
 

@@ -11,7 +11,7 @@ from kdtasks.contract.params import fingerprint
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.edge import EdgeNode
 from sweeps.nodes.node import Deployment
-from sweeps.nodes.transport import in_process
+from sweeps.nodes.transport import InProcessTransport
 from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message
 
 LEAVES_NO_SCAN = {
@@ -50,7 +50,7 @@ def deployments(data, teacher):
 
 def deployed(params, data, teacher):
     own = None if TASK.teacher_fingerprint(params) is None else teacher
-    transport = in_process("lidar-beam", params, (data.train, data.val), own)
+    transport = InProcessTransport("lidar-beam", (data.train, data.val), own, params)
     sent, send = [], transport.accounts.send
 
     def listen(parcel):

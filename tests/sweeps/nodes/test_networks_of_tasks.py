@@ -1,5 +1,6 @@
 """Tasks in one network give the numbers of each alone, and share the server's time and memory."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from kdtasks.contract.task import KDTask, Outcome, ScenarioData, TeacherArtifact
 from kdtasks.network.parts import arrays_of
 from kdtasks.network.task import NetworkTask
 from sweeps.nodes.conductor import conduct, conduct_all
-from sweeps.nodes.transport import in_process
-from sweeps.workers.jobs import confirm_by_weights, in_one_process
+from sweeps.nodes.transport import InProcessTransport
+from sweeps.workers.jobs import confirm_by_weights
 
 FIRST, SECOND = "toy_network:ToyNetworkTask", "toy_network:SecondNetworkTask"
 NAMES = {"toy-network": FIRST, "second-network": SECOND}
@@ -45,14 +46,16 @@ def alone(address: str, params: Params) -> Outcome:
     task = load_task(address)
     data = data_of(task, params)
     teacher = teacher_of(task, params, data)
-    transport = in_process(address, params, (data.train, data.val), teacher)
+    transport = InProcessTransport(address, (data.train, data.val), teacher, params)
     return result_of(conduct(task, params, transport))
 
 
 def together(params: Params) -> Outcome:
     task = network()
     data = data_of(task, params)
-    deploy = in_one_process(NAME, (data.train, data.val), teacher_of(task, params, data))
+    deploy = partial(
+        InProcessTransport, NAME, (data.train, data.val), teacher_of(task, params, data)
+    )
     return result_of(conduct_all(task, params, deploy))[0]
 
 
@@ -124,7 +127,9 @@ def test_epochs_of_all_tasks_are_counted_in_one_row() -> None:
     params = params_of(DEPLOYMENTS["mutual"], DEPLOYMENTS["none"])
     task = network()
     data = data_of(task, params)
-    deploy = in_one_process(NAME, (data.train, data.val), teacher_of(task, params, data))
+    deploy = partial(
+        InProcessTransport, NAME, (data.train, data.val), teacher_of(task, params, data)
+    )
     work, found = conduct_all(task, params, deploy), []
     try:
         while True:

@@ -17,7 +17,7 @@ from kdtasks.contract.policy import EDGE_TOPOLOGIES
 from kdtasks.contract.task import Outcome, Report
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.topologies.catalog import collaborative
-from sweeps.nodes.transport import InProcessTransport, in_process
+from sweeps.nodes.transport import InProcessTransport
 
 TASK = ToyNetworkTask()
 DATA = TASK.load_scenario({}, cache_dir=Path(), progress=lambda *_: None)
@@ -32,7 +32,7 @@ def deploy(
     if TASK.teacher_fingerprint(params) is not None:
         teacher = drained(TASK.train_teacher(params, DATA.train, DATA.val))[1]
     splits = (DATA.train, DATA.val)
-    transport = in_process("toy_network:ToyNetworkTask", params, splits, teacher)
+    transport = InProcessTransport("toy_network:ToyNetworkTask", splits, teacher, params)
     reports, outcome = drained(conduct(TASK, params, transport, rungs))
     return outcome, reports, transport
 

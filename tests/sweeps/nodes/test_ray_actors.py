@@ -24,7 +24,7 @@ from kdtasks.contract.task import Outcome, TeacherArtifact
 from sweeps.common.events import Training, WorkFailedError, events
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.ray_actors import ActorLostError, NodeActors
-from sweeps.nodes.transport import in_process
+from sweeps.nodes.transport import InProcessTransport
 from sweeps.run.ray_cluster import local_ray
 from sweeps.workers.jobs import confirm_by_training
 
@@ -84,7 +84,7 @@ def test_every_topology_is_the_same_over_ray_and_in_one_process(
 ) -> None:
     params = TASK.complete({**DEPLOYMENTS, **POISONED, **MIXED, **WATCHED}[name])
     judged, ours = at_rungs(over_ray(actors, params))
-    local = in_process(NAME, params, (DATA.train, DATA.val), teacher_of(params))
+    local = InProcessTransport(NAME, (DATA.train, DATA.val), teacher_of(params), params)
     also_judged, theirs = at_rungs(conduct(TASK, params, local, RUNGS))
     assert judged == also_judged
     assert bool(judged) is (name != "none")
@@ -107,7 +107,7 @@ def test_networks_are_the_same_over_ray_and_in_one_process(cluster: None, tmp_pa
     transport = actors.deploy(params, shared, ray.put(teacher))
     ours: Outcome = result_of(conduct(task, params, transport))
     actors.stop()
-    local = in_process(name, params, (data.train, data.val), teacher)
+    local = InProcessTransport(name, (data.train, data.val), teacher, params)
     theirs: Outcome = result_of(conduct(task, params, local))
     assert numbers(ours.metrics) == numbers(theirs.metrics)
     assert_same_arrays(ours.weights, theirs.weights)

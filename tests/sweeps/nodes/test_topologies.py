@@ -17,7 +17,7 @@ from sweeps.common.events import Training, WorkFailedError
 from sweeps.common.records import FailureKind
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.node import Node
-from sweeps.nodes.transport import InProcessTransport, in_process
+from sweeps.nodes.transport import InProcessTransport
 from sweeps.nodes.wire.messages import Kind, Parcel
 from sweeps.nodes.wire.signatures import SEAL_BYTES
 
@@ -65,8 +65,8 @@ class Recorder:
 
 def deploy(**changes: Any) -> tuple[Outcome, Recorder, InProcessTransport, int]:
     params = TASK.complete({"epochs": EPOCHS, **changes})
-    transport = in_process(
-        "toy_network:ToyNetworkTask", params, (DATA.train, DATA.val), teacher_of(params)
+    transport = InProcessTransport(
+        "toy_network:ToyNetworkTask", (DATA.train, DATA.val), teacher_of(params), params
     )
     recorder = Recorder(transport)
     result, reports = outcome(conduct(TASK, params, transport))

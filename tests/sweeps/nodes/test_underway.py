@@ -18,7 +18,7 @@ from kdtasks.contract.deployment import NETWORK_METRICS
 from kdtasks.contract.reports import forwarded
 from kdtasks.contract.task import Outcome, Report
 from sweeps.nodes.conductor import conduct
-from sweeps.nodes.transport import InProcessTransport, in_process
+from sweeps.nodes.transport import InProcessTransport
 
 TASK = DrawingNetworkTask()
 NAME = "toy_network:DrawingNetworkTask"
@@ -34,7 +34,7 @@ def deployed(
     teacher = None
     if TASK.teacher_fingerprint(params) is not None:
         teacher = drained(TASK.train_teacher(params, DATA.train, DATA.val))[1]
-    transport = in_process(NAME, params, (DATA.train, DATA.val), teacher)
+    transport = InProcessTransport(NAME, (DATA.train, DATA.val), teacher, params)
     return *drained(conduct(TASK, params, transport, rungs)), transport
 
 

@@ -19,7 +19,7 @@ from kdtasks.contract.task import TeacherArtifact
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialState
 from sweeps.ledger.ledger import Ledger
-from sweeps.nodes.transport import in_process
+from sweeps.nodes.transport import InProcessTransport
 from sweeps.progress.events import Display, SweepEvent, TrialFinished
 from sweeps.run.runner import resume_sweep, run_study
 from sweeps.tracking.verify import verify_sweep
@@ -39,7 +39,7 @@ def _tidied() -> Iterator[None]:
 
 def numbers(seed: int, width: int) -> tuple[float, ...]:
     """Return what a trial finds in the generators and defaults of this process."""
-    transport = in_process(TASK, {"seed": seed, "width": width}, ({}, {}), None)
+    transport = InProcessTransport(TASK, ({}, {}), None, {"seed": seed, "width": width})
     found = result_of(transport.alone()).metrics
     return tuple(found[name] for name in DRAWN)
 

@@ -11,7 +11,7 @@ from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.gaussian_mechanism import epsilon_of
 from kdtasks.contract.privacy import PRIVACY_METRICS
 from sweeps.nodes.topologies.catalog import collaborative
-from sweeps.nodes.transport import in_process
+from sweeps.nodes.transport import InProcessTransport
 
 SPENT = {"dp_epsilon": 1.0}
 MEASURED = {"privacy_share": 0.2, "topology": "mutual"}
@@ -56,7 +56,7 @@ def test_what_cannot_be_measured_is_refused_by_name(changes: dict[str, Any], rem
 def test_a_share_without_a_sample_is_refused_before_training() -> None:
     params = TASK.complete({**MEASURED, "privacy_share": 1e-4})
     with pytest.raises(Exception, match="no training sample of any edge"):
-        in_process("toy_network:ToyNetworkTask", params, (DATA.train, DATA.val), None)
+        InProcessTransport("toy_network:ToyNetworkTask", (DATA.train, DATA.val), None, params)
 
 
 def test_without_noise_everything_is_bit_for_bit_as_it_was() -> None:

@@ -14,7 +14,7 @@ from kdtasks.contract.privacy import PRIVACY_METRICS
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.privacy.audit import Auditor, Trial
 from sweeps.nodes.topologies.catalog import CapabilityError, collaborative
-from sweeps.nodes.transport import in_process
+from sweeps.nodes.transport import InProcessTransport
 
 MODULES = {"beam-tracking": beams, "csi-feedback": csi}
 MEASURED = {"privacy_share": 0.3, "shadow_models": 1, "topology": "mutual", "rounds": 2}
@@ -72,7 +72,7 @@ def test_a_teacher_of_fewer_samples_is_another(name):
 def test_deployments_report_what_they_promise(name, data):
     module = MODULES[name]
     params = module.networked(**MEASURED, **EXTRA[name])
-    transport = in_process(name, params, (data[name].train, data[name].val), None)
+    transport = InProcessTransport(name, (data[name].train, data[name].val), None, params)
     found = drained(conduct(module.TASK, params, transport))[1].metrics
     assert found.keys() <= module.TASK.metrics.keys()
     assert PRIVACY_METRICS.keys() - found.keys() == {"privacy_teacher_auc", "epsilon"}
@@ -126,7 +126,7 @@ def test_noise_reaches_what_edges_learn_from_and_no_task_adds_any_of_its_own(nam
 
     def deployed(**changes):
         params = module.networked("mutual", rounds=2, **EXTRA[name], **changes)
-        transport = in_process(name, params, (data[name].train, data[name].val), None)
+        transport = InProcessTransport(name, (data[name].train, data[name].val), None, params)
         return drained(conduct(module.TASK, params, transport))[1]
 
     plain, silent, loud = (deployed(**noise) for noise in ({}, {"dp_clip": 3.0}, {"dp_sigma": 0.1}))
@@ -143,7 +143,7 @@ def test_noisy_moments_of_codewords_make_other_rehearsal(data):
     def deployed(**noise):
         params = csi.networked("semi-centralized", **changes, **noise)
         splits = (data["csi-feedback"].train, data["csi-feedback"].val)
-        transport = in_process("csi-feedback", params, splits, None)
+        transport = InProcessTransport("csi-feedback", splits, None, params)
         return drained(conduct(csi.TASK, params, transport))[1]
 
     plain, loud = deployed(), deployed(dp_sigma=1.0, dp_clip=5.0)
@@ -159,7 +159,7 @@ def test_metadata_have_noise_of_group_final_alone(tmp_path):
 
     def deployed(**noise):
         full = lidar.networked(**final, **noise)
-        transport = in_process("lidar-beam", full, (made.train, made.val), teacher)
+        transport = InProcessTransport("lidar-beam", (made.train, made.val), teacher, full)
         return drained(conduct(lidar.TASK, full, transport))[1]
 
     plain, loud, again = deployed(), deployed(dp_epsilon=1.0), deployed(dp_epsilon=1.0)

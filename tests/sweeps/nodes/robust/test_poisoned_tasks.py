@@ -21,7 +21,7 @@ from kdtasks.sensing.beams.metrics import scores_of
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.robust.attacks import poisoned_weights
 from sweeps.nodes.topologies.catalog import CapabilityError, collaborative
-from sweeps.nodes.transport import in_process
+from sweeps.nodes.transport import InProcessTransport
 
 MODULES = {"beam-tracking": beams, "csi-feedback": csi}
 LIARS = {
@@ -42,7 +42,7 @@ def data(tmp_path_factory):
 def deployed(name, data, teacher=None, **changes):
     params = MODULES[name].networked(**changes)
     splits = (data[name].train, data[name].val)
-    transport = in_process(name, params, splits, teacher)
+    transport = InProcessTransport(name, splits, teacher, params)
     return drained(conduct(MODULES[name].TASK, params, transport))[1]
 
 

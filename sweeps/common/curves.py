@@ -99,8 +99,5 @@ def thinned(items: Sequence[T], count: int = MOST_POINTS) -> list[T]:
 
 def read(text: str) -> Mapping[str, Curve]:
     """Return the curves of a trial by name."""
-    found: dict[str, Curve] = {}
-    if text:
-        for name, points in parsed_json(text).items():
-            found[name] = [(int(epoch), float(value)) for epoch, value in points]
-    return found
+    curves = parsed_json(text) if text else {}
+    return {name: [(int(n), float(value)) for n, value in curve] for name, curve in curves.items()}

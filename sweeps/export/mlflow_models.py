@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from analysis import layout
@@ -26,17 +27,20 @@ STUDENT_DIR = "student"
 """Folder of a trial's artifacts with its exported student."""
 
 
+@dataclass(frozen=True)
 class Models:
     """The exported students of one sweep in MLflow.
 
     The registered model has the sweep's name and a version per trial. Writing twice changes
     nothing.
+
+    Attributes:
+        runs: MLflow's ids of the sweep's runs, by key.
     """
 
-    def __init__(self, client: MlflowClient, name: str, runs: Mapping[str, str]) -> None:
-        self._client = client
-        self._name = name
-        self._runs = runs
+    client: MlflowClient
+    name: str
+    runs: Mapping[str, str]
 
     @classmethod
     def open(cls, folder: SweepFolder, tracking_uri: str | None) -> "Models":
@@ -69,18 +73,18 @@ class Models:
         numbers = [Metric(name, value, when_ms, 0) for name, value in export.metrics.items()]
         tags = [RunTag(layout.MEASURED_ON, export.measured_on)]
         with answering():
-            self._client.log_batch(run_id, metrics=numbers, tags=tags)
-            self._client.log_inputs(run_id, list(inputs))
+            self.client.log_batch(run_id, metrics=numbers, tags=tags)
+            self.client.log_inputs(run_id, list(inputs))
             for folder, paths in files.items():
                 for path in paths:
-                    self._client.log_artifact(run_id, str(path), place_of(folder))
+                    self.client.log_artifact(run_id, str(path), place_of(folder))
 
     def _run(self, trial: int) -> str:
-        run_id = self._runs.get(trial_key(trial))
+        run_id = self.runs.get(trial_key(trial))
         if run_id is None:
             raise UserError(
-                f"MLflow has no run of trial {trial} of {self._name}; kdsweep resume "
-                f"{shlex.quote(self._name)} writes the missing entries"
+                f"MLflow has no run of trial {trial} of {self.name}; kdsweep resume "
+                f"{shlex.quote(self.name)} writes the missing entries"
             )
         return run_id
 
@@ -90,16 +94,16 @@ class Models:
         Raises:
             UserError: If MLflow does not answer.
         """
-        query = f"name = '{self._name}'"
+        query = f"name = '{self.name}'"
         with answering():
-            search = self._client.search_model_versions
+            search = self.client.search_model_versions
             found = list(pages(lambda token: search(query, page_token=token)))
         known = [(version, version.tags.get(layout.TRIAL_NUMBER, "")) for version in found]
         # versions of runs that were deleted and written again are invalid
         return {
             int(trial): str(version.version)
             for version, trial in known
-            if trial and self._runs.get(trial_key(int(trial))) == version.run_id
+            if trial and self.runs.get(trial_key(int(trial))) == version.run_id
         }
 
     def register(self, trial: int, tags: Mapping[str, str], about: str) -> str:
@@ -110,11 +114,11 @@ class Models:
         """
         run_id = self._run(trial)
         with answering():
-            if not self._client.search_registered_models(f"name = '{self._name}'", max_results=1):
-                self._client.create_registered_model(self._name)
-            root = self._client.get_run(run_id).info.artifact_uri
-            made = self._client.create_model_version(
-                self._name,
+            if not self.client.search_registered_models(f"name = '{self.name}'", max_results=1):
+                self.client.create_registered_model(self.name)
+            root = self.client.get_run(run_id).info.artifact_uri
+            made = self.client.create_model_version(
+                self.name,
                 f"{root}/{STUDENT_DIR}",
                 run_id,
                 tags={layout.TRIAL_NUMBER: str(trial), **tags},
@@ -131,16 +135,16 @@ class Models:
             UserError: If MLflow does not answer.
         """
         with answering():
-            self._client.update_registered_model(self._name, about)
+            self.client.update_registered_model(self.name, about)
             for version, flag in on_front.items():
                 value = "true" if flag else "false"
-                self._client.set_model_version_tag(self._name, version, layout.ON_FRONT, value)
-            there = self._client.get_registered_model(self._name).aliases
+                self.client.set_model_version_tag(self.name, version, layout.ON_FRONT, value)
+            there = self.client.get_registered_model(self.name).aliases
             for alias in WORDS:
                 if alias in aliases:
-                    self._client.set_registered_model_alias(self._name, alias, aliases[alias])
+                    self.client.set_registered_model_alias(self.name, alias, aliases[alias])
                 elif alias in there:
-                    self._client.delete_registered_model_alias(self._name, alias)
+                    self.client.delete_registered_model_alias(self.name, alias)
 
 
 def place_of(folder: str) -> str:

@@ -1,7 +1,7 @@
 """An edge node: its local data, its own student, and what it received."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from kdtasks.contract.collaboration import (
@@ -14,7 +14,6 @@ from kdtasks.contract.collaboration import (
     SharesOutputs,
     Stage,
     SynthesisesSamples,
-    TensorSpec,
 )
 from kdtasks.contract.gaussian_mechanism import mechanism_of
 from kdtasks.contract.leakage import MeasuresLeaks
@@ -78,7 +77,7 @@ class EdgeNode(Node):
             ("server", Kind.TEACHER, "teacher"): self._store_teacher,
             ("server", Kind.FEATURES, "teacher"): self._store_teacher_extras,
             ("server", Kind.SAMPLES, "pairs"): self._store_samples,
-            ("server", Kind.OUTPUTS, "pairs"): self._store_knowledge,
+            ("server", Kind.OUTPUTS, "pairs"): self._store_outputs,
             ("server", Kind.SAMPLES, "rehearsal"): self._store_samples,
             ("server", Kind.OUTPUTS, "rehearsal"): self._store_outputs,
             ("server", Kind.FEATURES, "rehearsal"): self._store_statistics,
@@ -270,18 +269,14 @@ class EdgeNode(Node):
     def _store_samples(self, _sender: str, message: Message) -> None:
         self._samples[message.subject] = take_samples(message, self.task, self._params, self._data)
 
-    def _store_knowledge(self, _sender: str, message: Message) -> None:
-        self._store_about(message, self.able(ExchangesPairs).knowledge_tensors)
-
     def _store_outputs(self, _sender: str, message: Message) -> None:
-        self._store_about(message, self.able(SharesOutputs).output_tensors)
-
-    def _store_about(
-        self, message: Message, specs: Callable[[Params], Mapping[str, TensorSpec]]
-    ) -> None:
         """Store outputs on the samples that were received with the same subject."""
+        if message.subject == "pairs":
+            specs = self.able(ExchangesPairs).knowledge_tensors(self.deployment.params)
+        else:
+            specs = self.able(SharesOutputs).output_tensors(self.deployment.params)
         here = self.task.sample_count(self._samples[message.subject])
-        self._outputs[message.subject] = take_about(message, specs(self.deployment.params), here)
+        self._outputs[message.subject] = take_about(message, specs, here)
 
     def _store_statistics(self, _sender: str, message: Message) -> None:
         self._need_received()

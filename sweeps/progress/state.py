@@ -89,9 +89,7 @@ class Progress:
             case _:
                 self._handle_trial(event)
 
-    def _handle_job(
-        self, event: events.JobsPlanned | events.JobReported | events.JobFinished
-    ) -> None:
+    def _handle_job(self, event: SweepEvent) -> None:
         match event:
             case events.JobsPlanned(kind, count):
                 self.planned[kind] = count

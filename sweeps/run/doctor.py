@@ -66,9 +66,7 @@ class Machine:
 
     Attributes:
         cores: Usable cores; a quota may leave a part of one.
-        cores_why: Their limit; empty for the machine.
-        memory_bytes: Available memory.
-        memory_why: Its limit, likewise.
+        memory: Available memory [byte].
         shared_bytes: Free memory of the file system of Ray's object store; None if there is none.
         files: Number of files that this process may open.
         gpus: Name and memory of each GPU that torch can use.
@@ -76,28 +74,23 @@ class Machine:
         cuda: Whether torch was built for GPUs.
     """
 
-    cores: float
-    memory_bytes: int
+    cores: limits.Limit
+    memory: limits.Limit
     shared_bytes: int | None
     files: int
     gpus: Sequence[str]
     cuda: bool
     environment: Mapping[str, str]
     driver: str = ""
-    cores_why: str = ""
-    memory_why: str = ""
 
 
 def this_machine() -> Machine:
     """Return the facts of this machine; imports torch, which takes seconds."""
     from kdtasks.learning.device import built_for_gpus, describe_gpus
 
-    cores, memory = limits.cores(), limits.free_memory()
     return Machine(
-        cores=cores.amount,
-        cores_why=cores.why,
-        memory_bytes=int(memory.amount),
-        memory_why=memory.why,
+        cores=limits.cores(),
+        memory=limits.free_memory(),
         shared_bytes=limits.shared_memory(),
         files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         gpus=describe_gpus(),
@@ -118,26 +111,26 @@ def check_machine(machine: Machine) -> Iterator[Finding]:
 
 
 def _cores(machine: Machine) -> Finding:
-    few = machine.cores < 2
+    few = machine.cores.amount < 2
     return Finding(
         name="cores",
         state="fair" if few else "good",
-        found=_with_why(f"{machine.cores:g} usable", machine.cores_why),
+        found=_with_why(f"{machine.cores.amount:g} usable", machine.cores),
         fix="one trial runs at a time; more cores run more" if few else "",
     )
 
 
 def _memory(machine: Machine) -> Finding:
-    room = machine.memory_bytes // MIN_MEMORY_BYTES
-    found = _with_why(f"{machine.memory_bytes / (1 << 30):.1f} GiB available", machine.memory_why)
-    if room >= max(1, int(machine.cores)):
+    memory, room = machine.memory, int(machine.memory.amount) // MIN_MEMORY_BYTES
+    found = _with_why(f"{memory.amount / (1 << 30):.1f} GiB available", memory)
+    if room >= max(1, int(machine.cores.amount)):
         return Finding(name="memory", state="good", found=found)
     fix = f"run {max(1, room)} trials at once: kdsweep run ... --slots {max(1, room)}"
     return Finding(name="memory", state="fair" if room else "bad", found=found, fix=fix)
 
 
-def _with_why(found: str, why: str) -> str:
-    return f"{found}, by {why}" if why else found
+def _with_why(found: str, limit: limits.Limit) -> str:
+    return f"{found}, by {limit.why}" if limit.why else found
 
 
 def _gpus(machine: Machine) -> Finding:

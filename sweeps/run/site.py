@@ -160,11 +160,11 @@ def _libraries(modules: int) -> ThreadpoolController:  # noqa: ARG001 - the cach
     return ThreadpoolController()
 
 
+@dataclass(frozen=True)
 class InlinePool:
     """Runs jobs here, one after the other."""
 
-    def __init__(self, interrupts: Interrupts) -> None:
-        self._interrupts = interrupts
+    interrupts: Interrupts
 
     def put(self, value: Any) -> Handle:
         """Return read-only arrays, or a teacher of such."""
@@ -181,7 +181,7 @@ class InlinePool:
                 yield job, Event(done=True, reason=str(error))
                 continue
             work = events(job.function(*job.args, *loaded))
-            for event in _events_of(work, self._interrupts):
+            for event in _events_of(work, self.interrupts):
                 yield job, event
 
 

@@ -49,12 +49,12 @@ def carry_out(
     yield from events(work())
 
 
+@dataclass(frozen=True)
 class RayPool:
     """Workers with the resources of a trial's process each."""
 
-    def __init__(self, allocation: ResourceAllocation, interrupted: Callable[[], bool]) -> None:
-        self._allocation = allocation
-        self._interrupted = interrupted
+    allocation: ResourceAllocation
+    interrupted: Callable[[], bool]
 
     def put(self, value: object) -> Handle:
         """Store a value in the object store."""
@@ -65,7 +65,7 @@ class RayPool:
         waiting = [(job, 1) for job in reversed(jobs)]
         running: _Running = {}
         while waiting or running:
-            if waiting and len(running) < self._allocation.processes:
+            if waiting and len(running) < self.allocation.processes:
                 job, number = waiting.pop()
                 try:
                     running[self._begin(job)] = _Attempt(job, number)
@@ -79,11 +79,11 @@ class RayPool:
                         waiting.append((attempt.job, attempt.number))
                         continue
                 yield attempt.job, event
-            if self._interrupted():
+            if self.interrupted():
                 raise KeyboardInterrupt
 
     def _begin(self, job: Job) -> ray.ObjectRefGenerator:
-        share = self._allocation.share
+        share = self.allocation.share
         options = carry_out.options(num_cpus=share.cpus, num_gpus=share.gpus)
         stream: ray.ObjectRefGenerator = options.remote(
             share.gpus, job.function, *job.args, *job.load()

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdtasks.contract.errors import UserError
+from sweeps.common.limits import Limit
 from sweeps.run import doctor
 from sweeps.run.doctor import (
     Finding,
@@ -25,8 +26,8 @@ from sweeps.run.doctor import (
 from sweeps.workers import ray_start
 
 WELL = Machine(
-    cores=4,
-    memory_bytes=16 << 30,
+    cores=Limit(amount=4),
+    memory=Limit(amount=16 << 30),
     shared_bytes=8 << 30,
     files=65536,
     gpus=(),
@@ -34,9 +35,9 @@ WELL = Machine(
     environment={},
 )
 ILL = [
-    ("memory", "bad", {"memory_bytes": 1 << 30}),
-    ("memory", "fair", {"memory_bytes": 5 << 30}),
-    ("cores", "fair", {"cores": 1}),
+    ("memory", "bad", {"memory": Limit(amount=1 << 30)}),
+    ("memory", "fair", {"memory": Limit(amount=5 << 30)}),
+    ("cores", "fair", {"cores": Limit(amount=1)}),
     ("GPU", "fair", {"cuda": True}),
     ("GPU", "fair", {"driver": "driver 550.54"}),
     ("shared memory", "fair", {"shared_bytes": 64 << 20}),
@@ -68,12 +69,13 @@ def test_every_illness_is_named_with_its_fix(name, state, facts):
 
 @given(memory=st.integers(0, 64), cores=st.integers(1, 32))
 def test_the_slots_that_it_offers_fit_the_memory(memory, cores):
-    machine = replace(WELL, memory_bytes=memory << 30, cores=cores)
+    free = Limit(amount=memory << 30)
+    machine = replace(WELL, memory=free, cores=Limit(amount=cores))
     (finding,) = [one for one in check_machine(machine) if one.name == "memory"]
     if finding.state == "fair":
         slots = int(finding.fix.rsplit(maxsplit=1)[1])
         assert 1 <= slots < cores
-        assert slots * doctor.MIN_MEMORY_BYTES <= machine.memory_bytes
+        assert slots * doctor.MIN_MEMORY_BYTES <= free.amount
     else:
         assert (finding.state == "good") == (memory >= 2 * cores)
 

@@ -1,7 +1,7 @@
 """The base of topologies: strategies that send parcels and process the answers of nodes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -70,6 +70,12 @@ Steps = Generator[list[Parcel], list[Parcel], None]
 """Yields parcels to deliver; is sent the parcels with which their receivers answer."""
 
 
+def answered(parcels: list[Parcel]) -> Steps:
+    """Deliver parcels, and then what their receivers answer."""
+    answers = yield parcels
+    yield answers
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
     """The facts about a trial that a topology uses.
@@ -89,32 +95,22 @@ class Scene:
     learn_epochs: int
 
     def order(
-        self,
-        nodes: Sequence[str],
-        subject: str,
-        facts: Mapping[str, Any] | None = None,
-        epochs: int = 0,
+        self, nodes: Sequence[str], subject: str, epochs: int = 0, **facts: Any
     ) -> list[Parcel]:
         """Return an order of the conductor to some nodes, which uses no link.
 
         With ``epochs`` each of them trains for so many, as planned.
         """
-        message = Message(
-            kind=Kind.CONTROL, subject=subject, deployment=self.key, facts=facts or {}
-        )
+        message = Message(kind=Kind.CONTROL, subject=subject, deployment=self.key, facts=facts)
         return Parcel.pack(CONDUCTOR, nodes, message, epochs=epochs)
 
-    def order_server(
-        self, subject: str, facts: Mapping[str, Any] | None = None, epochs: int = 0
-    ) -> list[Parcel]:
+    def order_server(self, subject: str, epochs: int = 0, **facts: Any) -> list[Parcel]:
         """Return an order of the conductor to the server, about the edges, see `order`."""
-        return self.order([SERVER], subject, {"edges": self.edges, **(facts or {})}, epochs)
+        return self.order([SERVER], subject, epochs, edges=self.edges, **facts)
 
-    def order_edges(
-        self, subject: str, facts: Mapping[str, Any] | None = None, epochs: int = 0
-    ) -> list[Parcel]:
+    def order_edges(self, subject: str, epochs: int = 0, **facts: Any) -> list[Parcel]:
         """Return an order of the conductor to every edge, see `order`."""
-        return self.order(self.edges, subject, facts, epochs)
+        return self.order(self.edges, subject, epochs, **facts)
 
     def train_at_server(self) -> list[Parcel]:
         """Return the order to the server to train the students of the edges."""

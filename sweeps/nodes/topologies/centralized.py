@@ -3,7 +3,7 @@
 Optionally the edges then send some of their data, and the server trains and sends again.
 """
 
-from sweeps.nodes.topologies.base import Serving, Steps
+from sweeps.nodes.topologies.base import Serving, Steps, answered
 
 
 class Centralized(Serving):
@@ -17,13 +17,11 @@ class Centralized(Serving):
         return self.scene.settings.uploads * self.scene.families * self.scene.learn_epochs
 
     def prepare(self) -> Steps:
-        students = yield self.scene.order_server("send-students", {"whole": False})
-        yield students
+        yield from answered(self.scene.order_server("send-students", whole=False))
 
     def proceed(self) -> Steps:
         for upload in range(self.scene.settings.uploads):
-            requests = yield self.scene.order_server("ask-samples", {"upload": upload})
-            samples = yield requests
-            yield samples
+            requests = yield self.scene.order_server("ask-samples", upload=upload)
+            yield from answered(requests)
             yield self.scene.train_at_server()
             yield from self.prepare()

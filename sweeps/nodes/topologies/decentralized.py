@@ -8,7 +8,7 @@ nothing is sent.
 
 from kdtasks.contract.collaboration import ExchangesPairs, SendsTeacher
 from kdtasks.contract.poisoning import ProbesTeacher
-from sweeps.nodes.topologies.base import FLIPPING, PLANTING, Need, Serving, Steps, probing
+from sweeps.nodes.topologies.base import FLIPPING, PLANTING, Need, Serving, Steps, answered, probing
 
 
 class LocalTraining(Serving):
@@ -24,8 +24,7 @@ class LocalTraining(Serving):
 
     def proceed(self) -> Steps:
         yield self.scene.order_edges("train", epochs=self.scene.learn_epochs)
-        server_parts = yield self.scene.order_edges("hand-in")
-        yield server_parts
+        yield from answered(self.scene.order_edges("hand-in"))
 
 
 class Decentralized(LocalTraining):
@@ -38,8 +37,7 @@ class Decentralized(LocalTraining):
     defences = ("probe",)
 
     def prepare(self) -> Steps:
-        teachers = yield self.scene.order_server("send-teacher")
-        yield teachers
+        yield from answered(self.scene.order_server("send-teacher"))
 
 
 class PairExchange(LocalTraining):
@@ -53,8 +51,7 @@ class PairExchange(LocalTraining):
         return len(self.scene.edges)
 
     def prepare(self) -> Steps:
-        pairs = yield self.scene.order_server("send-pairs")
-        yield pairs
+        yield from answered(self.scene.order_server("send-pairs"))
 
     def proceed(self) -> Steps:
         # planned together with what the server learns from the answers

@@ -7,12 +7,19 @@ architectures.
 Self: each edge distils from its own earlier snapshot; only the server's part is sent.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from kdtasks.contract.collaboration import FineTunes, SharesOutputs
 from kdtasks.contract.poisoning import ProbesOutputs
-from sweeps.nodes.topologies.base import FLIPPING, IMITATION, Need, Steps, Topology, probing
+from sweeps.nodes.topologies.base import (
+    FLIPPING,
+    IMITATION,
+    Need,
+    Steps,
+    Topology,
+    answered,
+    probing,
+)
 from sweeps.nodes.wire.messages import Parcel
 
 
@@ -26,14 +33,13 @@ class SelfDistillation(Topology):
         settings = self.scene.settings
         return len(self.scene.edges) * settings.rounds * settings.edge_epochs
 
-    def _order_round(self, subject: str, facts: Mapping[str, Any]) -> list[Parcel]:
-        return self.scene.order_edges(subject, facts, epochs=self.scene.settings.edge_epochs)
+    def _order_round(self, subject: str, **facts: Any) -> list[Parcel]:
+        return self.scene.order_edges(subject, self.scene.settings.edge_epochs, **facts)
 
     def steps(self) -> Steps:
         for number in range(self.scene.settings.rounds):
-            yield self._order_round("self-round", {"round": number})
-        server_parts = yield self.scene.order_edges("hand-in")
-        yield server_parts
+            yield self._order_round("self-round", round=number)
+        yield from answered(self.scene.order_edges("hand-in"))
 
 
 class Mutual(SelfDistillation):
@@ -47,15 +53,12 @@ class Mutual(SelfDistillation):
 
     def steps(self) -> Steps:
         rounds = self.scene.settings.rounds
-        proxies = yield self.scene.order_server("send-proxy")
-        yield proxies
+        yield from answered(self.scene.order_server("send-proxy"))
         for number in range(rounds):
             # outputs after the last round would not be used
             speak = number + 1 < rounds
-            answers = yield self._order_round("mutual-round", {"round": number, "speak": speak})
+            answers = yield self._order_round("mutual-round", round=number, speak=speak)
             if speak:
                 yield answers
-                blends = yield self.scene.order_server("send-blends")
-                yield blends
-        server_parts = yield self.scene.order_edges("hand-in")
-        yield server_parts
+                yield from answered(self.scene.order_server("send-blends"))
+        yield from answered(self.scene.order_edges("hand-in"))

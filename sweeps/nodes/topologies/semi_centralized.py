@@ -5,7 +5,7 @@ outputs of the student that it received or to the server's stored outputs.
 """
 
 from kdtasks.contract.collaboration import FineTunes, SynthesisesSamples
-from sweeps.nodes.topologies.base import IMITATION, Need, Serving, Steps
+from sweeps.nodes.topologies.base import IMITATION, Need, Serving, Steps, answered
 
 
 class SemiCentralized(Serving):
@@ -29,14 +29,11 @@ class SemiCentralized(Serving):
         return len(self.scene.edges) * self.scene.settings.edge_epochs
 
     def prepare(self) -> Steps:
-        students = yield self.scene.order_server("send-students", {"whole": True})
-        yield students
+        yield from answered(self.scene.order_server("send-students", whole=True))
 
     def proceed(self) -> Steps:
         if self.scene.settings.rehearsal_share > 0:
             requests = yield self.scene.order_edges("ask-rehearsal")
-            material = yield requests
-            yield material
+            yield from answered(requests)
         yield self.scene.order_edges("fine-tune", epochs=self.scene.settings.edge_epochs)
-        server_parts = yield self.scene.order_edges("hand-in")
-        yield server_parts
+        yield from answered(self.scene.order_edges("hand-in"))

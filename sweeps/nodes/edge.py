@@ -222,21 +222,23 @@ class EdgeNode(Node):
         return self.send([SERVER], Kind.SAMPLES, "upload", samples)
 
     def _ask_rehearsal(self, _sender: str, _message: Message) -> list[Parcel]:
-        return self.note(SERVER, "rehearsal-wanted", {"count": self._rehearsal_count()})
+        count = self._rehearsal_count()
+        return self.send([SERVER], Kind.CONTROL, "rehearsal-wanted", count=count)
 
     def _collect(self, _sender: str, _message: Message) -> list[Parcel]:
         """Return the edge's part of the student to the conductor, which uses no link."""
         names = self.task.tensors(self._params, "edge")
         if not self._student:
             raise MessageError("no student here: none was trained or received")
-        part = {name: self._student[name] for name in names}
-        facts = {"edge": self.name}
-        parcels: list[Parcel] = self.send([CONDUCTOR], Kind.MODEL, "collected", part, facts=facts)
+        found: dict[str, Arrays] = {"collected": {name: self._student[name] for name in names}}
         if self._received.keys() >= self.task.tensors(self._params, None).keys():
-            parcels += self.send([CONDUCTOR], Kind.MODEL, "received", self._received, facts=facts)
-        for steps, student in self._underway.items():
-            parcels += self.send([CONDUCTOR], Kind.MODEL, f"after-{steps}", student, facts=facts)
-        return parcels
+            found["received"] = self._received
+        found |= {f"after-{steps}": student for steps, student in self._underway.items()}
+        return [
+            parcel
+            for subject, part in found.items()
+            for parcel in self.send([CONDUCTOR], Kind.MODEL, subject, part, edge=self.name)
+        ]
 
     # --- storing --------------------------------------------------------------------------------
 

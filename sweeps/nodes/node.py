@@ -102,7 +102,7 @@ class Node(ABC):
 
     def report_findings(self, _sender: str, _message: Message) -> list[Parcel]:
         """Return the findings to the conductor, which uses no link."""
-        return self.note(CONDUCTOR, "findings", asdict(self.findings))
+        return self.send([CONDUCTOR], Kind.CONTROL, "findings", **asdict(self.findings))
 
     def role_of(self, sender: str) -> Role:
         """Return the role of a sender in this deployment.
@@ -142,7 +142,7 @@ class Node(ABC):
         except MessageError as error:
             self.rejected += 1
             reason = f"{self.name} rejected a message of {sender}: {error}"
-            parcels = self.note(CONDUCTOR, REJECTED, {"reason": reason})
+            parcels = self.send([CONDUCTOR], Kind.CONTROL, REJECTED, reason=reason)
         return parcels or [], self._spent
 
     def learning(
@@ -221,18 +221,13 @@ class Node(ABC):
             raise MessageError(f"task {self.task.name} lacks {capability.__name__}")
         return self.task
 
-    def note(self, receiver: str, subject: str, facts: Mapping[str, Any]) -> list[Parcel]:
-        """Return a message without arrays."""
-        return self.send([receiver], Kind.CONTROL, subject, facts=facts)
-
     def send(
         self,
         receivers: Sequence[str],
         kind: Kind,
         subject: str,
         arrays: Arrays | None = None,
-        *,
-        facts: Mapping[str, Any] | None = None,
+        **facts: Any,
     ) -> list[Parcel]:
         """Return a message to several nodes, serialised once.
 
@@ -247,7 +242,7 @@ class Node(ABC):
             kind=kind,
             subject=subject,
             deployment=self.deployment.key,
-            facts=facts or {},
+            facts=facts,
             arrays=arrays or {},
             bits=self.settings.exchange_bits if over_the_air and exchanged else 0,
         )

@@ -233,8 +233,8 @@ class ServerNode(Node):
 
     def _ask_samples(self, _sender: str, message: Message) -> list[Parcel]:
         edges = self._edges_in(message)
-        facts = {"upload": take_fact(message, "upload", int)}
-        return self.send(edges, Kind.CONTROL, "samples-wanted", facts=facts)
+        upload = take_fact(message, "upload", int)
+        return self.send(edges, Kind.CONTROL, "samples-wanted", upload=upload)
 
     def _send_rehearsal(self, sender: str, message: Message) -> list[Parcel]:
         params, count = self._own[sender], take_fact(message, "count", int)
@@ -283,8 +283,7 @@ class ServerNode(Node):
         """Return the server's part of every student to the conductor, which uses no link."""
         parcels: list[Parcel] = []
         for edge, part in self._parts.items():
-            facts = {"edge": edge}
-            parcels += self.send([CONDUCTOR], Kind.MODEL, "collected", part, facts=facts)
+            parcels += self.send([CONDUCTOR], Kind.MODEL, "collected", part, edge=edge)
         return parcels
 
     def _store_upload(self, _sender: str, message: Message) -> None:

@@ -63,17 +63,17 @@ class UnfitError(Exception):
         self.finding = finding
 
 
-def tried(what: str, work: Callable[[], T]) -> T:
+def tried(what: str, work: Callable[[], T], *passing: type[Exception]) -> T:
     """Return the result of a method.
 
     Raises:
-        UnfitError: If it raises.
+        UnfitError: If it raises anything but the errors that are ``passing``.
     """
     try:
         return work()
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:
+        if isinstance(error, (KeyboardInterrupt, *passing)):
+            raise
         failed = work_failed(error)
         law, broken = f"{what} runs without an error", failed.reason
         if failed.kind is FailureKind.CONTRACT:
@@ -125,15 +125,11 @@ class Evidence:
         self.tolerance = TOLERANCE
         self._made: dict[str, Any] = {} if made is None else made
         self.task: KDTask = open_task(name)
-        try:
-            self.config: Params = tried(
-                "complete",
-                lambda: fitting("complete", self.task.complete(dict(params)), wrong_params),
-            )
-        except UnfitError as error:
-            if isinstance(error.__cause__, ConfigError):
-                raise error.__cause__ from None  # the parameters are wrong, not the task
-            raise
+        self.config: Params = tried(
+            "complete",
+            lambda: fitting("complete", self.task.complete(dict(params)), wrong_params),
+            ConfigError,  # the parameters are wrong, not the task
+        )
         for part in parts_of(self.task, self.config):
             if part.params.get("topology", "none") != "none":
                 collaborative(part.task, part.params)

@@ -220,15 +220,6 @@ class Resources:
             return f"teacher {need.teacher} was not prepared"
         return self.misfit(need)
 
-    def check_teachers(self) -> None:
-        """Check that every teacher was trained with the parameters of its trials.
-
-        Raises:
-            UserError: If two different teachers have the same fingerprint.
-        """
-        if misfit := next(filter(None, map(self.misfit, self.needs)), ""):
-            raise UserError(misfit)
-
     def misfit(self, need: Need) -> str:
         """Return why the teacher with a trial's fingerprint does not fit it; empty if it does."""
         for name, value in self.decided_by.get(need.teacher or "", {}).items():

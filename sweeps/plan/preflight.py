@@ -16,7 +16,6 @@ from kdtasks.contract.task import KDTask
 from kdtasks.network.task import NetworkTask
 from kdtasks.network.whole import WORST_SHARE
 from search_spaces.domains import same
-from search_spaces.objectives import Constraint
 from search_spaces.study import Study
 from sweeps.common.returned_values import wrong_name
 from sweeps.plan.field_errors import check_capabilities, completed, point_place, written
@@ -53,18 +52,14 @@ def check_feasible(study: Study, task: KDTask) -> None:
             continue
         best = min(known, key=bound.violation)
         if bound.violation(best) > 0.0:
-            side, broken = _broken(bound, best)
+            side, where, limit = "min", "below", bound.min
+            if bound.max is not None and best > bound.max:
+                side, where, limit = "max", "above", bound.max
             raise study.error(
                 f"constraints.{index}.{side}",
                 f"{bound.metric} is {best:g} at best, in all {len(known)} configurations "
-                f"{broken}; change the bound or the space",
+                f"{where} {side} = {limit:g}; change the bound or the space",
             )
-
-
-def _broken(bound: Constraint, best: float) -> tuple[str, str]:
-    above = bound.max is not None and best > bound.max
-    side, limit = ("max", bound.max) if above else ("min", bound.min)
-    return side, f"{'above' if above else 'below'} {side} = {limit:g}"
 
 
 def _cost(study: Study, task: KDTask, searched: Params) -> Mapping[str, float]:

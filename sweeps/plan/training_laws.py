@@ -24,7 +24,7 @@ from sweeps.ledger.identity import (
 )
 from sweeps.ledger.teacher_cache import TeacherStore
 from sweeps.nodes.task_process import drawing_nothing
-from sweeps.plan.evidence import Evidence, UnfitError, needed, tried
+from sweeps.plan.evidence import Evidence, needed, tried
 from sweeps.plan.laws import (
     Law,
     differing,
@@ -355,12 +355,11 @@ def evaluate_writes_nothing(evidence: Evidence) -> str:
 def deployable_is_the_student(evidence: Evidence) -> str:
     """The networks of deployable have the scores of evaluate."""
     weights = evidence.student.weights
+    work = partial(evidence.task.deployable, evidence.config, weights)
     try:
-        student = tried("deployable", partial(evidence.task.deployable, evidence.config, weights))
-    except UnfitError as error:
-        if isinstance(error.__cause__, ConfigError):
-            return ""  # the task exports no such student
-        raise
+        student = tried("deployable", work, ConfigError)
+    except ConfigError:
+        return ""  # the task exports no such student
     whole = "" if hasattr(student, "own_score") else "return kdtasks.contract.deployable.Deployable"
     needed("deployable returns the networks that nodes run", whole)
     score = partial(student.own_score, evidence.data.val)

@@ -107,7 +107,8 @@ class Teaching:
                 draft = _record(key, need, teacher.metrics, (begun_ms, recorder.clock.epoch_ms()))
                 kept = self.identities[key].key
                 recorder.job(replace(draft, identity=kept, sha256=self.store.hashes(kept)))
-        self.resources.check_teachers()
+        if misfit := next(filter(None, map(self.resources.misfit, self.resources.needs)), ""):
+            raise UserError(misfit)
 
     def _cached(self, key: str) -> TeacherArtifact | None:
         return self.store.get(self.identities[key])

@@ -52,9 +52,8 @@ def generated(what: str, work: Generator[Report, None, T]) -> Generator[Report, 
     """
     if not isinstance(work, Generator):
         raise ContractError(
-            f"{what}: it returns {described(work)} at once; yield a "
-            "kdtasks.contract.task.Report per epoch "
-            "and return the result behind the last"
+            f"{what}: it returns {described(work)} at once; yield a kdtasks.contract.task.Report "
+            "per epoch and return the result behind the last"
         )
     try:
         return (yield from forwarded(work, lambda one: fitting(what, one, _wrong_report)))
@@ -132,8 +131,7 @@ def _array_of(value: object) -> str:
     if hasattr(value, "detach"):
         return (
             "take NumPy arrays: kdtasks.learning.tensors.state_arrays(net) gives those of a "
-            "network, "
-            "tensor.detach().cpu().numpy() that of a tensor"
+            "network, tensor.detach().cpu().numpy() that of a tensor"
         )
     return "take a NumPy array: numpy.asarray(...)"
 

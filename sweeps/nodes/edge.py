@@ -88,8 +88,9 @@ class EdgeNode(Node):
     # --- training -------------------------------------------------------------------------------
 
     def _train(self, _sender: str, _message: Message) -> Training[None]:
-        if self.findings.quarantined:
-            yield from self._train_without_teacher()
+        if self.findings.quarantined:  # labels alone, as long: the teacher is not trusted
+            epochs = self.task.planned_epochs(self._params)
+            yield from self._train_further(self._data, None, self.name, epochs)
             return
         training = self.task.learn(
             self._params,
@@ -98,18 +99,6 @@ class EdgeNode(Node):
             server_part=not self.settings.edge_part_only,
             stream_name=self.name,
         )
-        self._keep((yield from self.learning(training, [self.name])))
-
-    def _train_without_teacher(self) -> Training[None]:
-        """Learn from labels alone, for as many epochs, since the teacher is not trusted."""
-        stage = Stage(
-            epochs=self.task.planned_epochs(self._params),
-            rate=self.settings.edge_rate,
-            guidance_weight=0.0,
-            server_part=True,
-            stream_name=self.name,
-        )
-        training = self.able(FineTunes).train_on(self._params, {}, self._data, None, stage)
         self._keep((yield from self.learning(training, [self.name])))
 
     def _train_on_pairs(self, _sender: str, _message: Message) -> Handling:
@@ -176,11 +165,11 @@ class EdgeNode(Node):
         yield from self._train_further(self._data, guidance, stream)
 
     def _train_further(
-        self, data: Arrays, guidance: Guidance | None, stream_name: str
+        self, data: Arrays, guidance: Guidance | None, stream_name: str, epochs: int | None = None
     ) -> Training[None]:
         settings = self.settings
         stage = Stage(
-            epochs=settings.edge_epochs,
+            epochs=settings.edge_epochs if epochs is None else epochs,
             rate=settings.edge_rate,
             guidance_weight=settings.anchor_weight if guidance is not None else 0.0,
             # a student that was never at the server can train that part only here

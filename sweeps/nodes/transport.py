@@ -25,16 +25,6 @@ Reports: TypeAlias = Training[dict[int, Any]]
 """Yields the reports of hosts, and returns their results."""
 
 
-def link_of(settings: NetworkSettings, edge: int) -> Link:
-    """Return the link between the server and an edge; every edge has its own."""
-    return Link(
-        rate_bps=settings.rate_mbps(edge) * 1e6,
-        delay_s=settings.link_delay_ms * 1e-3,
-        loss=settings.link_loss,
-        energy_j_per_bit=settings.link_nj_per_bit * 1e-9,
-    )
-
-
 class Accounts:
     """Costs of a deployment so far: bytes on links, work and simulated time of nodes.
 
@@ -50,7 +40,15 @@ class Accounts:
             edge: settings.speed_gflops(index) * 1e9 for index, edge in enumerate(settings.edges)
         }
         self._speed[SERVER] = settings.server_gflops * 1e9
-        self._links = {edge: link_of(settings, k) for k, edge in enumerate(settings.edges)}
+        self._links = {
+            edge: Link(
+                rate_bps=settings.rate_mbps(index) * 1e6,
+                delay_s=settings.link_delay_ms * 1e-3,
+                loss=settings.link_loss,
+                energy_j_per_bit=settings.link_nj_per_bit * 1e-9,
+            )
+            for index, edge in enumerate(settings.edges)
+        }
         self._clock = dict.fromkeys(self.work, 0.0)
         self._free: dict[tuple[str, str], float] = {}
         self._losses: np.random.Generator = numpy_generator(seed, "packet losses")
@@ -199,8 +197,7 @@ class Transport(ABC):
 
     def alone(self) -> Training[Outcome]:
         """Train a student without a network."""
-        results = yield from self.call("train_alone", {0: ()})
-        outcome: Outcome = results[0]
+        outcome: Outcome = (yield from self.call("train_alone", {0: ()}))[0]
         return outcome
 
     def standing(self) -> Training[dict[str, Standing]]:
@@ -210,8 +207,7 @@ class Transport(ABC):
 
     def judge(self, weights: Arrays, *, underway: bool = False) -> Training[dict[str, float]]:
         """Evaluate a deployment's students, see `NodeHost.judge`."""
-        results = yield from self.call("judge", {0: (weights, underway)})
-        metrics: dict[str, float] = results[0]
+        metrics: dict[str, float] = (yield from self.call("judge", {0: (weights, underway)}))[0]
         return metrics
 
 

@@ -109,7 +109,7 @@ LONGEST = 500
 Outcome = Literal["finished", "interrupted", "failed"]
 
 
-def _number(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
     """Return a finite number, or None, for JSON."""
     return value if value is not None and math.isfinite(value) else None
 
@@ -199,7 +199,7 @@ class EventLog(Display):
             "pid": os.getpid(),
             "host": host,
             "trials": self._study.budget.trials,
-            "time_s": _number(self._study.budget.time_s),
+            "time_s": finite(self._study.budget.time_s),
             "objectives": [{name: getattr(goal, name) for name in names} for goal in goals],
             "before": dict(before),
         }
@@ -220,8 +220,8 @@ class EventLog(Display):
             facts = {
                 "outcome": outcome,
                 "why": _text(why),
-                "utilisation": _number(utilisation.share() if utilisation else None),
-                "utilisation_whole": _number(utilisation.whole() if utilisation else None),
+                "utilisation": finite(utilisation.share() if utilisation else None),
+                "utilisation_whole": finite(utilisation.whole() if utilisation else None),
             }
             self._write("closed", facts)
         self._open = False
@@ -272,7 +272,7 @@ class EventLog(Display):
             case events.JobFinished():
                 facts["reason"] = _text(event.reason)
             case events.SearchStarted():
-                facts["time_s"] = _number(event.time_s)
+                facts["time_s"] = finite(event.time_s)
             case events.TrialReported():
                 del facts["metrics"]
             case events.TrialFinished(number, metrics):
@@ -281,16 +281,16 @@ class EventLog(Display):
                 facts["reason"] = _text((event.reason.strip().splitlines() or [""])[0])
             case events.FrontChanged(rows, volume):
                 best = self._best(rows)
-                return {"size": len(rows), "hypervolume": _number(volume), "best": best}
+                return {"size": len(rows), "hypervolume": finite(volume), "best": best}
         return facts
 
     def _of_finished(self, number: int, metrics: Mapping[str, float]) -> dict[str, Any]:
         goals = [goal.metric for goal in self._study.objectives]
         return {
             "trial": number,
-            "objectives": {name: _number(metrics.get(name)) for name in goals},
-            "wall_s": _number(metrics.get("trial_wall_s")),
-            "cpu_s": _number(metrics.get("trial_cpu_s")),
+            "objectives": {name: finite(metrics.get(name)) for name in goals},
+            "wall_s": finite(metrics.get("trial_wall_s")),
+            "cpu_s": finite(metrics.get("trial_cpu_s")),
         }
 
     def _best(self, rows: Sequence[FrontRow]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from sweeps.common.records import FailureKind, JobKind
 from sweeps.ledger.process_lock import Driver, read_driver
 from sweeps.progress import events
 from sweeps.progress.events import SweepEvent
-from sweeps.progress.log import LINES, LogReader
+from sweeps.progress.log import LINES, LogReader, finite
 from sweeps.progress.state import Progress, Utilisation
 
 
@@ -253,9 +253,9 @@ def _status(folder: Path, reducer: LogReducer, driver: Driver | None, now_s: flo
         slots=progress.budget[2],
         elapsed_s=reducer.worked_s + reducer.clock.now_s - last_s,
         left_s=progress.left_s() if runs else None,
-        utilisation=reducer.closed.get("utilisation") or _known(reducer.utilisation.share()),
+        utilisation=reducer.closed.get("utilisation") or finite(reducer.utilisation.share()),
         utilisation_whole=reducer.closed.get("utilisation_whole")
-        or _known(reducer.utilisation.whole()),
+        or finite(reducer.utilisation.whole()),
         front=reducer.front.get("size", 0),
         hypervolume=reducer.front.get("hypervolume"),
         best=tuple(_best(reducer)),
@@ -276,10 +276,6 @@ def _state(reducer: LogReducer, *, runs: bool) -> tuple[State, str]:
     if not reducer.closed:
         return "died", "its driver was killed, or its machine was switched off"
     return reducer.closed["outcome"], reducer.closed["why"]
-
-
-def _known(share: float) -> float | None:
-    return None if math.isnan(share) else share
 
 
 def _running(reducer: LogReducer) -> Iterator[RunningTrial]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import ray
 from ray.tune import Trainable
@@ -14,12 +14,10 @@ from kdtasks.contract.task import KDTask, Outcome
 from sweeps.common.capacity import ResourceAllocation
 from sweeps.common.events import Event, Training, WorkFailedError, events
 from sweeps.common.records import FailureKind
-from sweeps.nodes.ray_actors import ActorLostError, NodeActors
+from sweeps.nodes.ray_actors import ActorLostError, NodeActors, Ref
 from sweeps.nodes.task_process import open_task, take_gpu
 from sweeps.nodes.transport import InProcessTransport, Transport
 from sweeps.workers.jobs import Assignment, train_student
-
-Ref: TypeAlias = ray.ObjectRef[Any]
 
 ASSIGNMENT = "assignment"
 """The only entry of a trial's Tune configuration."""

@@ -29,7 +29,7 @@ from sweeps.nodes.wire.messages import SERVER, Parcel
 from sweeps.nodes.wire.signatures import Signer
 
 HostMethod = Literal["handle", "resume", "standing", "train_alone", "judge"]
-"""Methods of hosts that work takes place in."""
+"""Methods that `NodeHost.call` runs."""
 
 ROUNDING = 1e-9
 """Shares of a training that differ by less count as equal."""

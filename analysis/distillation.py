@@ -163,7 +163,7 @@ def effort_text(effort: Effort | None) -> str:
 
 def gflop(value: float) -> str:
     """Return an amount of computation, given in GFLOP, with a unit that suits it."""
-    return quantity(Interval(value, None, 1), "GFLOP")
+    return quantity(value, "GFLOP")
 
 
 def spent(row: Row) -> float | None:

@@ -85,7 +85,7 @@ WIDEST_PERCENT = 50.0
 """Half the range of percentages: a wider interval contains all of them, or nearly."""
 
 
-def quantity(value: Interval | None, unit: str) -> str:
+def quantity(value: Interval | float | None, unit: str) -> str:
     """Return mean, half-width and unit with three significant digits: ``8.24 ± 0.10 kB``.
 
     Bytes, bits, operations, joules and seconds get the prefix that suits the mean; a count that is
@@ -94,6 +94,8 @@ def quantity(value: Interval | None, unit: str) -> str:
     """
     if value is None:
         return MISSING
+    if not isinstance(value, Interval):
+        value = Interval(value, None, 1)
     if unit == "dB" or (not unit and (abs(value.mean) >= 1.0 or value.mean == 0.0)):
         return with_unit(interval(value), unit)
     size = abs(value.mean) or value.half_width or 0.0

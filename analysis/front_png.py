@@ -18,15 +18,7 @@ from analysis.fronts import knee_trial, method_of
 from analysis.plots.front import MOST_LABELLED, TESTED, repeated_points
 from analysis.plots.references import middle_of
 from analysis.plots.stairs import COLOUR as ATTAINED
-from analysis.plots.stairs import (
-    Pair,
-    dash_of,
-    pairs,
-    staircase,
-    stairs,
-    surface_name,
-    sweep_surfaces,
-)
+from analysis.plots.stairs import Pair, attained, pairs, staircase
 from analysis.plots.theme import (
     BASELINE,
     NEUTRAL,
@@ -70,7 +62,9 @@ def write_png(frames: SweepFrames, path: Path) -> None:
 def draw_front(axes: Axes, frames: SweepFrames, pair: Pair, *, scale: float) -> None:
     """Draw two objectives of all trials: front, stairs, knee, test results, references."""
     _draw_trials(axes, frames, pair, scale)
-    _draw_attainment(axes, frames, pair)
+    for corners, name, dash in attained(frames, pair):
+        dashes = _LINES[dash]
+        axes.plot(*corners, color=ATTAINED, linewidth=1.1, linestyle=dashes, label=name, zorder=2)
     _draw_tests(axes, frames, pair, scale)
     for rows, kind, marker, colour in (
         (frames.baselines, "baseline", "s", BASELINE),
@@ -163,13 +157,6 @@ def _add_kinds(axes: Axes, kinds: Mapping[str, str]) -> None:
     for name, style in kinds.items():
         marker, colour = (_MARKERS[style], NEUTRAL) if style in _MARKERS else ("o", style)
         axes.scatter([], [], s=52, marker=marker, color=colour, label=name)
-
-
-def _draw_attainment(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
-    for surface in sweep_surfaces(frames, pair):
-        xs, ys = stairs(surface.points, pair)
-        line, name = _LINES[dash_of(surface)], surface_name(surface)
-        axes.plot(xs, ys, color=ATTAINED, linewidth=1.1, linestyle=line, label=name, zorder=2)
 
 
 def _draw_tests(axes: Axes, frames: SweepFrames, pair: Pair, scale: float) -> None:

@@ -46,7 +46,7 @@ class Scale:
         found = clustered_interval(values)
         if self.unit in ("", DECIBEL):
             return level(found.mean, "")
-        return quantity(Interval(found.mean, None, found.count), self.unit)
+        return quantity(found.mean, self.unit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,8 +119,7 @@ def _number_columns(column: Column, place: int) -> list[HtmlColumn]:
         value = getattr(row.cells[place], name)
         if not column.unit:
             return (number_cell if _counts(row.cells[place]) else fixed_cell)(value)
-        shown = text.MISSING if value is None else _single(value, column.unit)
-        return Cell(shown, math.inf if value is None else value)
+        return Cell(text.quantity(value, column.unit), math.inf if value is None else value)
 
     return [
         (Heading(column.label, DETAIL), ours),
@@ -141,10 +140,6 @@ def _count_alone(value: Interval | None) -> Interval | None:
     if value is None or value.half_width != 0.0 or not value.mean.is_integer():
         return value
     return Interval(value.mean, None, value.count)
-
-
-def _single(value: float, unit: str) -> str:
-    return text.quantity(Interval(value, None, 1), unit)
 
 
 def _seeds(row: PaperRow) -> Cell:
@@ -180,7 +175,8 @@ def _lines(table: Table, rows: Sequence[PaperRow], aspect: str) -> Iterator[Line
             continue
         numbers = [row.cells[index] for row in rows]
         papers = (
-            "" if n.paper is None else f"paper {_single(n.paper, column.unit)}" for n in numbers
+            "" if n.paper is None else f"paper {text.quantity(n.paper, column.unit)}"
+            for n in numbers
         )
         ours = (text.quantity(number.ours, column.unit) for number in numbers)
         yield Line(column.label, tuple(zip(ours, papers, strict=True)))

@@ -43,17 +43,7 @@ from analysis.plots.progress import (
 from analysis.plots.stairs import pairs
 from analysis.plots.theme import group_colours
 from analysis.repeats import RESAMPLES, seed_sets
-from analysis.report_tables import (
-    failed_rows,
-    failures_table,
-    front_table,
-    gains_table,
-    near_table,
-    reasons_table,
-    references_table,
-    stopped_table,
-    trials_table,
-)
+from analysis.report_tables import failed_rows, report_tables
 from analysis.summary import counts, summary
 from search_spaces.study import Study
 
@@ -89,23 +79,16 @@ def render(frames: SweepFrames, found: Found | None = None) -> str:
             study=frames.study,
             facts=_facts(frames),
             highlights=highlights(frames),
-            gains=gains_table(frames),
+            **report_tables(frames),
             summary=summary(frames, claims),
             colours=group_colours(frames),
             by_topology=by_topology(frames),
-            front=front_table(frames),
-            near=near_table(frames),
             notes=front_notes(frames),
             resamples=RESAMPLES,
             attained=len(frames.study.objectives) == 2 and bool(seed_sets(frames)),
-            trials=trials_table(frames),
-            stopped=stopped_table(frames),
-            references=references_table(frames),
             papers=paper_views(frames),
             claims=claims,
             ran=run_facts(frames),
-            reasons=reasons_table(frames.trials),
-            failures=failures_table(frames),
             raised=[fault for fault in frames.failures if fault.get("traceback")],
             figures=figures,
             figure_data={figure["id"]: figure["data"] for figure in names if figure["data"]},

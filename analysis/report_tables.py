@@ -97,6 +97,20 @@ SHARES = {
 """Headings of shares in rows of the front."""
 
 
+def report_tables(frames: SweepFrames) -> dict[str, HtmlTable | None]:
+    """Return all tables of the report, by their names in the template."""
+    return {
+        "gains": gains_table(frames),
+        "front": front_table(frames),
+        "near": near_table(frames),
+        "trials": trials_table(frames),
+        "stopped": stopped_table(frames),
+        "references": references_table(frames),
+        "reasons": reasons_table(frames.trials),
+        "failures": failures_table(frames),
+    }
+
+
 def front_table(frames: SweepFrames) -> HtmlTable:
     """Return the front: trial, method, validation, test with interval, parameters, costs.
 
@@ -133,21 +147,18 @@ def _rows_table(frames: SweepFrames, rows: Sequence[dict[str, Any]]) -> HtmlTabl
 def trials_table(frames: SweepFrames) -> HtmlTable:
     """Return every finished trial, in the order of the trials; infeasible ones have no rank."""
     rank = Heading("rank"), lambda row: number_cell(row["rank"])
-    return _trials_table(frames, _in_state(frames, "COMPLETE"), rank)
+    return _trials_table(frames, "COMPLETE", rank)
 
 
 def stopped_table(frames: SweepFrames) -> HtmlTable | None:
     """Return the trials that were stopped early with their last numbers, None without any."""
-    stopped = _in_state(frames, "PRUNED")
-    return _trials_table(frames, stopped, text_column("why", _reason)) if stopped else None
+    stopped = _trials_table(frames, "PRUNED", text_column("why", _reason))
+    return stopped if stopped.rows else None
 
 
-def _in_state(frames: SweepFrames, state: str) -> list[dict[str, Any]]:
-    rows = (row for row in records(frames.trials) if row["state"] == state)
-    return [{**row, "searched": searched_params(row, frames.study)} for row in rows]
-
-
-def _trials_table(frames: SweepFrames, rows: Sequence[dict[str, Any]], second: Column) -> HtmlTable:
+def _trials_table(frames: SweepFrames, state: str, second: Column) -> HtmlTable:
+    found = (row for row in records(frames.trials) if row["state"] == state)
+    rows = [{**row, "searched": searched_params(row, frames.study)} for row in found]
     columns: list[Column] = [
         (Heading("trial"), lambda row: number_cell(row["number"])),
         second,

@@ -91,7 +91,7 @@ def value_of(row: Row, objective: Objective) -> str:
 
 def cost_of(row: Row, objective: Objective) -> str:
     """Return an objective of a trial as a rounded quantity, such as ``8.34 kB``."""
-    return quantity(Interval(float(row[objective.metric]), None, 1), objective.unit)
+    return quantity(float(row[objective.metric]), objective.unit)
 
 
 def name_of(row: Row) -> str:

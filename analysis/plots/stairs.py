@@ -3,16 +3,17 @@
 Those of repeated trials are surfaces of the empirical attainment function.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from analysis.attainment import Surface, attainment_surfaces
+from analysis.attainment import attainment_surfaces
 from analysis.frames import SweepFrames
 from analysis.fronts import split_label
 from analysis.pareto import sweep_front
@@ -20,6 +21,9 @@ from analysis.plots.theme import add_line
 from analysis.ranking import column
 from analysis.repeats import seed_sets
 from search_spaces.objectives import Objective
+
+Stairs: TypeAlias = tuple[list[float], list[float]]
+"""X and y of corners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,13 @@ def pairs(objectives: Sequence[Objective]) -> list[Pair]:
     ]
 
 
-def staircase(rows: pd.DataFrame, pair: Pair) -> tuple[list[float], list[float]]:
+def staircase(rows: pd.DataFrame, pair: Pair) -> Stairs:
     """Return ``stairs`` of the rows that have both objectives."""
     points = np.stack([column(rows, pair.x.metric), column(rows, pair.y.metric)], axis=1)
     return stairs(points[np.isfinite(points).all(1)], pair)
 
 
-def stairs(points: NDArray[np.float64], pair: Pair) -> tuple[list[float], list[float]]:
+def stairs(points: NDArray[np.float64], pair: Pair) -> Stairs:
     """Return x and y of the corners of the attainment surface of points [n, 2], sorted by x.
 
     It separates what some trial reaches from what none does, so its steps turn on the side of the
@@ -74,15 +78,18 @@ DASHES = {25: "dot", 50: "solid", 75: "dash"}
 """Line of each level [%]; a surface of several levels has that of the one next to the middle."""
 
 
-def sweep_surfaces(frames: SweepFrames, pair: Pair) -> list[Surface]:
-    """Return the surfaces of a sweep of two objectives, x before y; none without repetitions.
+def attained(frames: SweepFrames, pair: Pair) -> Iterator[tuple[Stairs, str, str]]:
+    """Yield stairs of a sweep of two objectives, with name and dash; none without repetitions.
 
     With more objectives the surfaces of two of them would hide what the others cost.
     """
     sets = pair_sets(frames)
     if len(frames.study.objectives) != 2 or not sets:
-        return []
-    return attainment_surfaces(sets, [pair.x.direction, pair.y.direction])
+        return
+    for one in attainment_surfaces(sets, [pair.x.direction, pair.y.direction]):
+        dash = DASHES[min(one.levels, key=lambda level: abs(level - 50))]
+        name = f"attained by {one.count} of {one.total} seeds"
+        yield stairs(one.points, pair), name, dash
 
 
 def pair_sets(frames: SweepFrames) -> list[NDArray[np.float64]]:
@@ -90,25 +97,14 @@ def pair_sets(frames: SweepFrames) -> list[NDArray[np.float64]]:
     return [points[:, ::-1] for points in seed_sets(frames).values()]
 
 
-def median_stairs(frames: SweepFrames, pair: Pair) -> tuple[list[float], list[float]]:
+def median_stairs(frames: SweepFrames, pair: Pair) -> Stairs:
     """Return x and y of the stairs that half of a sweep's seeds attain."""
     directions = [pair.x.direction, pair.y.direction]
     (surface,) = attainment_surfaces(pair_sets(frames), directions, [50])
     return stairs(surface.points, pair)
 
 
-def surface_name(surface: Surface) -> str:
-    """Return the legend's words, for example ``attained by 2 of 3 seeds``."""
-    return f"attained by {surface.count} of {surface.total} seeds"
-
-
-def dash_of(surface: Surface) -> str:
-    """Return how the line of a surface is drawn."""
-    return DASHES[min(surface.levels, key=lambda level: abs(level - 50))]
-
-
 def add_attainment(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
     """Draw the surfaces, if there are any."""
-    for surface in sweep_surfaces(frames, pair):
-        line = {"color": COLOUR, "width": 1.6, "dash": dash_of(surface)}
-        add_line(figure, stairs(surface.points, pair), surface_name(surface), line=line)
+    for corners, name, dash in attained(frames, pair):
+        add_line(figure, corners, name, line={"color": COLOUR, "width": 1.6, "dash": dash})

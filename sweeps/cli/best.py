@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from analysis import format as text
 from analysis import layout
-from analysis.best import Best, Budget, Candidate, Offer, limit_text
+from analysis.best import Best, Budget, Offer, limit_text
 from analysis.fronts import split_label, test_metric
 from search_spaces.objectives import Objective
 from search_spaces.study import Study
@@ -28,36 +28,33 @@ def show_best(best: Best, study: Study, command: Callable[[str], str], *, as_jso
     line(f"take trial {number}, the best in {where} ({export})")
     line()
     _show_candidates(best, study)
-    for offer in best.offers:
-        if offer is not None:
-            line()
-            line(_offer_line(offer, goal))
+    notes = [_offer_line(offer, goal) for offer in best.offers if offer is not None]
     for budget, unknown in zip(best.budgets, best.unknown, strict=True):
         if unknown:
-            line()
-            line(_unknown_line(budget, unknown, best.considered, command))
+            notes.append(_unknown_line(budget, unknown, best.considered, command))
     if not best.chosen.test and split_label(goal):
+        notes.append(
+            "it was not evaluated on the test split; confirm.select selects the trials that are"
+        )
+    for note in notes:
         line()
-        line("it was not evaluated on the test split; confirm.select selects the trials that are")
+        line(note)
 
 
 def _show_candidates(best: Best, study: Study) -> None:
-    metrics = {goal.metric: goal for goal in study.objectives}
-    others = [b.metric for b in best.budgets if b.metric not in metrics]
-    columns = ["trial", "kind", *objective_headings(study.objectives)]
-    columns += [*dict.fromkeys(others), "parameters"]
-    rows = [_row(one, metrics, others) for one in (best.chosen, *best.runners_up)]
-    show_wide(columns, rows)
-
-
-def _row(one: Candidate, goals: dict[str, Objective], others: list[str]) -> list[str]:
-    cells = [str(one.trial), one.kind]
-    for goal in goals.values():
-        cells.append(text.number(one.values[goal.metric]))
-        if metric := test_metric(goal):
-            cells.append(text.tested(one.test.get(metric), goal.unit))
-    cells += [text.number(one.values[name]) for name in dict.fromkeys(others)]
-    return [*cells, text.params(one.searched, " ")]
+    goals = study.objectives
+    others = dict.fromkeys(budget.metric for budget in best.budgets)
+    names = [name for name in others if name not in {goal.metric for goal in goals}]
+    rows = []
+    for one in (best.chosen, *best.runners_up):
+        cells = [str(one.trial), one.kind]
+        for goal in goals:
+            cells.append(text.number(one.values[goal.metric]))
+            if metric := test_metric(goal):
+                cells.append(text.tested(one.test.get(metric), goal.unit))
+        cells += [text.number(one.values[name]) for name in names]
+        rows.append([*cells, text.params(one.searched, " ")])
+    show_wide(["trial", "kind", *objective_headings(goals), *names, "parameters"], rows)
 
 
 def _unknown_line(

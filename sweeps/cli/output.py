@@ -38,16 +38,16 @@ TEXT_WIDTH = 40
 """Width of a column beyond which its texts are folded between words [characters]."""
 
 
-def _width() -> int:
-    return Console().width if sys.stdout.isatty() else LOG_WIDTH
+def _console() -> Console:
+    """Return the terminal; without one a wide output without control codes."""
+    if sys.stdout.isatty():
+        return Console()
+    return Console(width=LOG_WIDTH, color_system=None, force_terminal=False)
 
 
 def show(table: Table) -> None:
     """Print a table; without a terminal, wide and without control codes."""
-    if sys.stdout.isatty():
-        Console().print(table)
-    else:
-        Console(width=LOG_WIDTH, color_system=None, force_terminal=False).print(table)
+    _console().print(table)
 
 
 def line(text: str = "") -> None:
@@ -67,7 +67,7 @@ def cell(text: str, style: str = "") -> Text:
 
 def show_wide(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table of text, split into parts if the terminal is too narrow."""
-    for index, table in enumerate(_parts(columns, rows, _width())):
+    for index, table in enumerate(_parts(columns, rows, _console().width)):
         if index:
             line()
         show(table)
@@ -243,7 +243,7 @@ def show_paper(frames: Any) -> None:
 
     for view in paper_views(frames):
         line(f"{view.spec.title} ({view.spec.source})" if view.spec.source else view.spec.title)
-        for table in paper_tables(view, _width()):
+        for table in paper_tables(view, _console().width):
             show(table)
             line()
         if view.statements:

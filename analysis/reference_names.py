@@ -12,16 +12,13 @@ def labelled(rows: pd.DataFrame, kind: str) -> list[str]:
     """Return a short name per baseline or teacher, telling apart those of one kind."""
     if kind == "baseline":
         return [str(row["key"] or row["name"]).removeprefix("baseline/") for row in records(rows)]
-    columns = identifying(rows)
     # its own name needs no word before it
-    words = [
-        name.removeprefix(PARAM).removeprefix("teacher").replace("_", " ").strip()
-        for name in columns
-    ]
+    words = {
+        name: name.removeprefix(PARAM).removeprefix("teacher").replace("_", " ").strip()
+        for name in identifying(rows)
+    }
     return [
-        ", ".join(
-            ["teacher", *(f"{w} {row[c]}".strip() for w, c in zip(words, columns, strict=True))]
-        )
+        ", ".join(["teacher", *(f"{word} {row[name]}".strip() for name, word in words.items())])
         for row in records(rows)
     ]
 

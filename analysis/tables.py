@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from analysis.clusters import Repetition, Values, clustered_interval, repetitions
 from analysis.errors import ResultsError
 from analysis.frames import PARAM, SweepFrames
-from analysis.ranking import column, records
+from analysis.ranking import column, records, where
 from analysis.stats import Interval
 from search_spaces.report_spec import Row, Table
 
@@ -107,8 +107,7 @@ def matching_runs(frames: SweepFrames, row: Row) -> pd.DataFrame:
         "trial": frames.trials[frames.trials["state"] == "COMPLETE"],
         "confirmation": frames.confirmations,
     }[row.role]
-    mask = np.array([_matches(run, row.match) for run in records(runs)], dtype=bool)
-    return runs[mask]
+    return where(runs, (_matches(run, row.match) for run in records(runs)))
 
 
 def _matches(run: Mapping[str, Any], match: Mapping[str, Any]) -> bool:

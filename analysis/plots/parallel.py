@@ -135,15 +135,11 @@ def _lines(axes: Sequence[Coordinate], chosen: Sequence[tuple[int, str]]) -> dic
     ys: list[float | None] = []
     texts: list[str] = []
     for index, text in chosen:
-        for position, axis in enumerate(axes):
-            height = axis.heights[index]
-            xs.append(position)
-            ys.append(_ABSENT if height is None else height)
-            texts.append(text)
-        # a gap, so that the next trial starts a new line
-        xs.append(None)
-        ys.append(None)
-        texts.append("")
+        heights = [axis.heights[index] for axis in axes]
+        # a gap at the end, so that the next trial starts a new line
+        xs += [*range(len(axes)), None]
+        ys += [*(_ABSENT if height is None else height for height in heights), None]
+        texts += [*[text] * len(axes), ""]
     return {"x": xs, "y": ys, "hovertext": texts}
 
 

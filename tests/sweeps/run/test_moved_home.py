@@ -121,14 +121,14 @@ class TestMoved:
         assert list(home.parent.iterdir()) == [moved]
 
     def test_a_renamed_sweep_keeps_its_runs_and_its_model(self, home: Path) -> None:
-        client = Models.open(SweepFolder(home / "sweep"), None)._client
+        client = Models.open(SweepFolder(home / "sweep"), None).client
         client.create_registered_model("sweep")
         folder = SweepFolder((home / "sweep").rename(home / "other name"))
         assert sweep_frames(folder.path).name == "other name"
         assert differences(folder.path) == []
         models = Models.open(folder, None)
         assert read_runs(folder, None)[0].info.run_name == "other name"
-        assert [m.name for m in models._client.search_registered_models()] == ["other name"]
+        assert [m.name for m in models.client.search_registered_models()] == ["other name"]
         assert differences(folder.path) == []
 
     @pytest.mark.parametrize("shared", [False, True])

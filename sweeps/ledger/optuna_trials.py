@@ -1,6 +1,7 @@
 """Conversion between Optuna's trials in a journal and our records."""
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 from optuna.samplers import NSGAIIISampler, NSGAIISampler
@@ -32,6 +33,13 @@ FIRST_GENERATION = {f"{of.__name__}:{GENERATION}": 0 for of in (NSGAIISampler, N
 """Without it a genetic sampler ignores trials that it has not suggested."""
 
 
+def unpacked(trial: FrozenTrial) -> FrozenTrial:
+    """Return a trial with its attributes as a `dict`, see `sweeps.ledger.journal.Packed`."""
+    trial = copy(trial)
+    trial.user_attrs = trial.user_attrs.copy()
+    return trial
+
+
 def is_interrupted(trial: FrozenTrial) -> bool:
     """Return whether a trial failed only because its driver ended."""
     return bool(trial.user_attrs.get(INTERRUPTED, False))
@@ -51,7 +59,7 @@ def all_params(trial: FrozenTrial) -> Params | None:
 
 def record_of(trial: FrozenTrial, number: int) -> TrialRecord:
     """Return the record of a trial, under its number in the sweep."""
-    attrs, ended = trial.user_attrs, trial.datetime_complete
+    attrs, ended = trial.user_attrs.copy(), trial.datetime_complete
     return TrialRecord(
         number=number,
         state=records.TrialState(trial.state.name),

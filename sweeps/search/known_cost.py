@@ -29,7 +29,7 @@ from search_spaces.domains import Choice, Float, place_of, value_at
 from search_spaces.objectives import Constraint, Objective
 from search_spaces.space import Space
 from search_spaces.to_optuna import distribution
-from sweeps.ledger.optuna_trials import PARAMS, RUNGS, is_interrupted
+from sweeps.ledger.optuna_trials import PARAMS, RUNGS, is_interrupted, unpacked
 from sweeps.search.gaussian_process import ProcessWithPriors
 
 STARTS = 4
@@ -114,7 +114,7 @@ class KnownCostSampler(BaseSampler):
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],  # noqa: ARG002 - that of the study is used
     ) -> dict[str, Value]:
-        everything = study.get_trials(deepcopy=False)
+        everything = map(unpacked, study.get_trials(deepcopy=False))
         # what was interrupted is repeated as a trial of its own, or never began
         trials = [t for t in everything if t.number != trial.number and not is_interrupted(t)]
         # sums must not depend on the order, for what was repeated comes later

@@ -141,12 +141,12 @@ def rename(client: MlflowClient, run_id: str, before: str, name: str) -> None:
     client.rename_registered_model(before, name)
 
 
-def children_of(client: MlflowClient, parent: Run) -> list[Run]:
-    """Return the runs below that of a sweep."""
-    query = f"tags.`{layout.PARENT}` = '{parent.info.run_id}'"
-    experiments = [parent.info.experiment_id]
-    runs = pages(lambda token: client.search_runs(experiments, query, 1, PAGE, page_token=token))
-    return list(runs)
+def children_of(client: MlflowClient, experiment_id: str, run_id: str) -> Iterator[Run]:
+    """Yield the runs below that of a sweep."""
+    query = f"tags.`{layout.PARENT}` = '{run_id}'"
+    yield from pages(
+        lambda token: client.search_runs([experiment_id], query, 1, PAGE, page_token=token)
+    )
 
 
 def sweep_runs(
@@ -168,7 +168,8 @@ def sweep_runs(
                 f"MLflow has no sweep named {folder.name}; kdsweep resume "
                 f"{shlex.quote(folder.name)} writes what is missing"
             )
-        return client, parent, children_of(client, parent)
+        children = children_of(client, parent.info.experiment_id, parent.info.run_id)
+        return client, parent, list(children)
     except (MlflowException, OSError) as error:
         raise UserError(redacted(f"MLflow cannot be read: {error}")) from error
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -26,7 +26,14 @@ from sweeps.progress.events import Display
 from sweeps.progress.state import Utilisation
 from sweeps.tracking.client import DatasetInput, TrackingError
 from sweeps.tracking.results import write_results
-from sweeps.tracking.runs import Status, child_of_job, child_of_trial, ended_children, standing_tags
+from sweeps.tracking.runs import (
+    ChildRun,
+    Status,
+    child_of_job,
+    child_of_trial,
+    ended_children,
+    ranked_children,
+)
 from sweeps.tracking.writer import Tracker
 
 Write: TypeAlias = Callable[[], None]
@@ -207,17 +214,19 @@ class RunRecorder:
 
     def catch_up(self) -> None:
         """Write missing entries of the ledger to MLflow, as far as it answers."""
-        self._try(self._write_missing)
+        ledger = self.ledger
+        trials = ledger.trials()
+        children = ended_children(trials, ledger.jobs(), ledger.exports())
+        self._try(lambda: self._write_missing(children, trials))
 
-    def _write_missing(self) -> None:
-        trials = self.ledger.trials()
-        for child in ended_children(trials, self.ledger.jobs(), self.ledger.exports()):
-            self.tracker.write_missing(child)
+    def _write_missing(self, children: Iterable[ChildRun], trials: Sequence[TrialRecord]) -> None:
+        self.tracker.write_missing(children)
         done = finished_in_order(trials)
-        for finished in range(1, len(done) + 1):
-            if not self.tracker.has_hypervolume(finished):
+        known = self.tracker.hypervolumes()
+        for finished, last in enumerate(done, start=1):
+            if finished not in known:
                 volume = pareto_state(done[:finished], self.study).hypervolume
-                self.tracker.hypervolume(finished, volume, done[finished - 1].ended_ms or 0)
+                self.tracker.hypervolume(finished, volume, last.ended_ms or 0)
 
     def settle(self, utilisation: Utilisation, status: Status = "FINISHED") -> None:
         """Write missing entries, ranks and counts to MLflow, and close the sweep's run.
@@ -253,13 +262,12 @@ class RunRecorder:
         while self._unattached:
             self._unattached[0]()
             del self._unattached[0]
-        self._write_missing()
-        trials = self.ledger.trials()
-        for key, tags in standing_tags(trials, self.study).items():
-            self.tracker.tag(key, tags)
+        trials, jobs = self.ledger.trials(), self.ledger.jobs()
+        children = ranked_children(trials, jobs, self.ledger.exports(), self.study)
+        self._write_missing(children, trials)
         facts = {**counts(trials), **paid(trials), **self.ledger.sweep.metrics}
         self.tracker.facts(facts, self.clock.epoch_ms())
-        failures = [asdict(fault) for fault in faults(trials, self.ledger.jobs())]
+        failures = [asdict(fault) for fault in faults(trials, jobs)]
         text = json.dumps(failures, indent=1)
         self._record_hash(layout.FAILURES_FILE, text.encode())
         self.tracker.text(layout.FAILURES_FILE, text)

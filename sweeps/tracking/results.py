@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 
 from analysis import layout
 from analysis.results_file import RecordedRun, read_runs, write_runs
@@ -11,7 +11,7 @@ from sweeps.ledger.front import pareto_state
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder, atomic_file, writing
 from sweeps.ledger.totals import counts, faults, paid
-from sweeps.tracking.runs import ended_children, standing_tags
+from sweeps.tracking.runs import ranked_children
 
 
 def write_results(folder: SweepFolder, ledger: Ledger) -> None:
@@ -45,9 +45,7 @@ def recorded_runs(folder: SweepFolder, ledger: Ledger) -> Iterator[RecordedRun]:
         metrics={name: float(value) for name, value in totals.items()},
         texts=texts,
     )
-    standing = standing_tags(trials, study)
-    for child in ended_children(trials, jobs, ledger.exports()):
-        yield replace(child, tags={**child.tags, **standing.get(child.key, {})})
+    yield from ranked_children(trials, jobs, ledger.exports(), study)
 
 
 def _attached_before(folder: SweepFolder) -> dict[str, str]:

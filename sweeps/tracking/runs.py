@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from analysis import layout
@@ -224,3 +224,15 @@ def ended_children(
             yield child_of_trial(trial, exports.get(trial.number))
     for job in jobs:
         yield child_of_job(job)
+
+
+def ranked_children(
+    trials: Sequence[TrialRecord],
+    jobs: Sequence[JobRecord],
+    exports: Mapping[int, ExportRecord],
+    study: Study,
+) -> Iterator[ChildRun]:
+    """Yield `ended_children` with their `standing_tags`."""
+    standing = standing_tags(trials, study)
+    for child in ended_children(trials, jobs, exports):
+        yield replace(child, tags={**child.tags, **standing.get(child.key, {})})

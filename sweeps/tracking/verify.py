@@ -21,7 +21,7 @@ from sweeps.ledger.teacher_cache import TeacherStore
 from sweeps.ledger.totals import counts
 from sweeps.tracking.client import Run, read_runs
 from sweeps.tracking.results import differences
-from sweeps.tracking.runs import ChildRun, ended_children, standing_tags
+from sweeps.tracking.runs import ChildRun, ranked_children
 
 TOLERANCE = 1e-12
 """Largest relative difference that counts as rounding by a database."""
@@ -29,7 +29,8 @@ TOLERANCE = 1e-12
 MOST_SUMS_BYTES = 4096
 """Largest file of a report's hashes [bytes]."""
 
-STANDING = (layout.ON_FRONT, layout.RANK)
+FOR_VIEWS = (layout.NEAR, layout.RUN_COLOUR)
+"""Tags that are not results, of which older versions wrote others."""
 
 
 def verify_sweep(folder: Path, tracking_uri: str | None = None) -> list[str]:
@@ -44,16 +45,12 @@ def verify_sweep(folder: Path, tracking_uri: str | None = None) -> list[str]:
     ledger = Ledger.open(sweep.journal)
     study, trials = ledger.study, ledger.trials()
     parent, runs = read_runs(sweep, tracking_uri)
-    children = ended_children(trials, ledger.jobs(), ledger.exports())
+    children = ranked_children(trials, ledger.jobs(), ledger.exports(), study)
     expected = {child.key: child for child in children}
-    standing = {
-        key: {name: tags[name] for name in STANDING if name in tags}
-        for key, tags in standing_tags(trials, study).items()
-    }
     return [
         *_trials_that_never_ended(trials, ended=ledger.milestones.ended(study.budget)),
         *differences(sweep, ledger),
-        *_runs_against_ledger(runs, expected, standing),
+        *_runs_against_ledger(runs, expected),
         *_parent(parent, trials, study),
         *_front_file(sweep, parent, trials, study),
         *TeacherStore(sweep.teachers).damages(ledger.jobs()),
@@ -123,11 +120,7 @@ def _trials_that_never_ended(trials: Sequence[TrialRecord], *, ended: str) -> It
             yield f"trial {trial.number}: still {trial.state.value} in the ledger"
 
 
-def _runs_against_ledger(
-    runs: Sequence[Run],
-    expected: Mapping[str, ChildRun],
-    standing: Mapping[str, Mapping[str, str]],
-) -> Iterator[str]:
+def _runs_against_ledger(runs: Sequence[Run], expected: Mapping[str, ChildRun]) -> Iterator[str]:
     keys = Counter(run.data.tags.get(layout.CHILD_KEY, "") for run in runs)
     for key, count in keys.items():
         if key not in expected:
@@ -140,16 +133,17 @@ def _runs_against_ledger(
     for run in runs:
         child = expected.get(run.data.tags.get(layout.CHILD_KEY, ""))
         if child is not None:
-            yield from _run(run, child, standing.get(child.key, {}))
+            yield from _run(run, child)
 
 
-def _run(run: Run, child: ChildRun, standing: Mapping[str, str]) -> Iterator[str]:
+def _run(run: Run, child: ChildRun) -> Iterator[str]:
     if run.info.status != child.status:
         yield f"{child.key}: status {run.info.status} in MLflow, {child.status} by the ledger"
     yield from _entries(child.key, "parameter", run.data.params, child.params)
-    found = run.data.tags
-    tags = {name: found[name] for name in found if name in child.tags or name in STANDING}
-    yield from _entries(child.key, "tag", tags, {**child.tags, **standing})
+    wanted = {name: child.tags[name] for name in child.tags if name not in FOR_VIEWS}
+    names = {*wanted, layout.ON_FRONT, layout.RANK}
+    tags = {name: value for name, value in run.data.tags.items() if name in names}
+    yield from _entries(child.key, "tag", tags, wanted)
     yield from _entries(child.key, "metric", run.data.metrics, child.metrics, _equal)
 
 

@@ -4,6 +4,7 @@ Exported students are written by `sweeps.export.mlflow_models`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -35,6 +36,30 @@ MAX_PARAMS, MAX_METRICS = 100, 800
 """Parameters and metrics per request: servers accept at most 100 parameters and 1000 entries."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Written:
+    """What MLflow has of a run.
+
+    Attributes:
+        metrics: Names of metrics of which all values are written.
+    """
+
+    run_id: str
+    ended: bool
+    tags: Mapping[str, str]
+    metrics: frozenset[str]
+
+    @classmethod
+    def of(cls, run: Run) -> "_Written":
+        ended = run.info.status != "RUNNING"
+        return cls(
+            run_id=str(run.info.run_id),
+            ended=ended,
+            tags=dict(run.data.tags),
+            metrics=frozenset(run.data.metrics if ended else ()),
+        )
+
+
 class Tracker:
     """Writes one sweep to MLflow; writing a run twice changes nothing."""
 
@@ -43,10 +68,6 @@ class Tracker:
         self._experiment_id = experiment_id
         self._run_id = run_id
         self._runs: dict[str, str] = {}
-        # metric names of completely written runs, and tags of all runs
-        self._closed: dict[str, frozenset[str]] = {}
-        self._tags: dict[str, dict[str, str]] = {}
-        self._series: set[int] = set()
 
     @classmethod
     def start(
@@ -102,42 +123,41 @@ class Tracker:
             if (before := parent.info.run_name) != folder.name:
                 rename(client, parent.info.run_id, before, folder.name)
             tracker = cls(client, str(parent.info.experiment_id), parent.info.run_id)
-            tracker._adopt(parent)
+            tracker._read()
+            client.update_run(parent.info.run_id, status="RUNNING")
         return tracker
 
-    def _adopt(self, parent: Run) -> None:
-        """Read the entries that MLflow has of the sweep."""
-        for run in children_of(self._client, parent):
-            key, run_id = run.data.tags.get(layout.CHILD_KEY, ""), str(run.info.run_id)
-            if key in self._runs:  # written twice: the answer to the first write was lost
-                self._client.delete_run(run_id)
-                continue
-            self._runs[key] = run_id
-            self._tags[key] = dict(run.data.tags)
-            if run.info.status != "RUNNING":
-                self._closed[key] = frozenset(run.data.metrics)
-        history = self._client.get_metric_history(self._run_id, layout.HYPERVOLUME)
-        self._series = {metric.step for metric in history}
-        self._client.update_run(self._run_id, status="RUNNING")
+    def _read(self) -> dict[str, _Written]:
+        """Return what MLflow has below the sweep's run, by key."""
+        found: dict[str, _Written] = {}
+        for run in children_of(self._client, self._experiment_id, self._run_id):
+            key = run.data.tags.get(layout.CHILD_KEY, "")
+            if key in found:  # written twice: the answer to the first write was lost
+                self._client.delete_run(run.info.run_id)
+            else:
+                found[key] = _Written.of(run)
+        self._runs = {key: written.run_id for key, written in found.items()}
+        return found
 
     def write(self, child: ChildRun) -> None:
         """Write an ended run; existing entries are unchanged."""
-        new = child.key not in self._runs
-        run_id = self._create(child) if new else self._runs[child.key]
-        if not new:
-            self.tag(child.key, child.tags)
-            if self._tags[child.key].keys() & {layout.REASON} - child.tags.keys():
-                # it failed at first, and succeeded later
-                self._client.delete_tag(run_id, layout.REASON)
-        known = self._closed.pop(child.key, frozenset())
-        fresh = {name: value for name, value in child.metrics.items() if name not in known}
-        self._log(run_id, _points(child, fresh), child.ended_ms, {} if known else child.params)
-        if child.traceback:
-            self._client.log_text(run_id, child.traceback, layout.TRACEBACK_FILE)
-        self._client.set_terminated(run_id, status=child.status, end_time=child.ended_ms)
-        self._closed[child.key] = known | set(fresh)
+        run_id = self._runs.get(child.key)
+        self._write(child, None if run_id is None else _Written.of(self._client.get_run(run_id)))
 
-    def _create(self, child: ChildRun) -> str:
+    def _write(self, child: ChildRun, written: _Written | None) -> None:
+        if written is None:
+            written = self._create(child)
+        else:
+            self._tag(written, child.tags)
+        metrics = child.metrics.items()
+        fresh = {name: value for name, value in metrics if name not in written.metrics}
+        params = {} if written.ended else child.params
+        self._log(written.run_id, _points(child, fresh), child.ended_ms, params)
+        if child.traceback:
+            self._client.log_text(written.run_id, child.traceback, layout.TRACEBACK_FILE)
+        self._client.set_terminated(written.run_id, status=child.status, end_time=child.ended_ms)
+
+    def _create(self, child: ChildRun) -> _Written:
         run = self._client.create_run(
             self._experiment_id,
             start_time=child.started_ms,
@@ -145,8 +165,7 @@ class Tracker:
             tags={layout.PARENT: self._run_id, **child.tags},
         )
         self._runs[child.key] = str(run.info.run_id)
-        self._tags[child.key] = dict(child.tags)
-        return self._runs[child.key]
+        return _Written.of(run)
 
     def _log(
         self,
@@ -162,30 +181,33 @@ class Tracker:
             self._client.log_batch(run_id, metrics=numbers[:MAX_METRICS], params=texts[:MAX_PARAMS])
             del numbers[:MAX_METRICS], texts[:MAX_PARAMS]
 
-    def write_missing(self, child: ChildRun) -> None:
-        """Write a run unless MLflow has all its metrics and tags."""
-        known = self._closed.get(child.key)
-        tagged = child.tags.items() <= self._tags.get(child.key, {}).items()
-        if known is None or not known.issuperset(child.metrics) or not tagged:
-            self.write(child)
+    def write_missing(self, children: Iterable[ChildRun]) -> None:
+        """Write runs, and tags of runs, that MLflow does not have."""
+        found = self._read()
+        for child in children:
+            written = found.get(child.key)
+            if written and written.ended and written.metrics.issuperset(child.metrics):
+                self._tag(written, child.tags)
+            else:
+                self._write(child, written)
 
-    def tag(self, key: str, tags: Mapping[str, str]) -> None:
-        """Set tags of an existing run."""
-        known = self._tags[key]
-        entries = [RunTag(name, tags[name]) for name in tags if known.get(name) != tags[name]]
-        if entries:
-            self._client.log_batch(self._runs[key], tags=entries)
-            known.update(tags)
+    def _tag(self, written: _Written, tags: Mapping[str, str]) -> None:
+        fresh = [RunTag(*tag) for tag in tags.items() if tag not in written.tags.items()]
+        if fresh:
+            self._client.log_batch(written.run_id, tags=fresh)
+        if layout.REASON in written.tags and layout.REASON not in tags:
+            # it failed at first, and succeeded later
+            self._client.delete_tag(written.run_id, layout.REASON)
 
     def hypervolume(self, finished: int, value: float, time_ms: int) -> None:
         """Add a point to the sweep's series of hypervolumes."""
         metric = Metric(layout.HYPERVOLUME, value, time_ms, finished)
         self._client.log_batch(self._run_id, metrics=[metric])
-        self._series.add(finished)
 
-    def has_hypervolume(self, finished: int) -> bool:
-        """Return whether the series has a point for a number of finished trials."""
-        return finished in self._series
+    def hypervolumes(self) -> set[int]:
+        """Return the numbers of finished trials at which the series has a point."""
+        history = self._client.get_metric_history(self._run_id, layout.HYPERVOLUME)
+        return {metric.step for metric in history}
 
     def facts(self, metrics: Mapping[str, float], time_ms: int) -> None:
         """Write metrics of the sweep."""

@@ -1,7 +1,7 @@
 """The engine's surroundings without Ray and MLflow: one process, one trial after another."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,6 @@ class MemoryTracker(Tracker):
 
     def __init__(self) -> None:
         self.children: dict[str, ChildRun] = {}
-        self.tags: dict[str, dict[str, str]] = {}
         self.series: list[tuple[int, float]] = []
         self.metrics: dict[str, float] = {}
         self.texts: dict[str, str] = {}
@@ -56,20 +55,16 @@ class MemoryTracker(Tracker):
         self._check()
         self.children[child.key] = child
 
-    def write_missing(self, child: ChildRun) -> None:
-        if self.children.get(child.key) != child:
+    def write_missing(self, children: Iterable[ChildRun]) -> None:
+        for child in children:
             self.write(child)
-
-    def tag(self, key: str, tags: Mapping[str, str]) -> None:
-        self._check()
-        self.tags[key] = dict(tags)
 
     def hypervolume(self, finished: int, value: float, time_ms: int) -> None:
         self._check()
         self.series.append((finished, value))
 
-    def has_hypervolume(self, finished: int) -> bool:
-        return finished in dict(self.series)
+    def hypervolumes(self) -> set[int]:
+        return set(dict(self.series))
 
     def facts(self, metrics: Mapping[str, float], time_ms: int) -> None:
         self._check()

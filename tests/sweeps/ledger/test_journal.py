@@ -9,12 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution
+from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 
 from kdtasks.contract.errors import UserError
-from sweeps.ledger.journal import Journal, Storage
+from sweeps.ledger.journal import Journal, Packed, Storage
 
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=9)
+)
+ATTRS = st.dictionaries(st.text(max_size=3), st.recursive(VALUES, st.lists, max_leaves=4))
 ENTRIES = st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=5), max_size=2))
 
 
@@ -95,3 +100,29 @@ def test_trials_that_wait_are_found_as_optuna_finds_them(tmp_path_factory, steps
                 ours.add_trial(create_trial(state=TrialState.WAITING))
         found = ours.get_trials(states=(TrialState.WAITING,))
         assert [trial.number for trial in found] == waiting
+
+
+@given(st.lists(ATTRS, min_size=2, max_size=4))
+def test_an_ended_trial_has_the_attributes_that_optuna_reads(tmp_path_factory, attrs_of):
+    path = tmp_path_factory.mktemp("storage") / "journal.log"
+    ours = optuna.create_study(storage=Storage(Journal(path)), study_name="a")
+    space = {"x": FloatDistribution(0.0, 1.0)}
+    for number, attrs in enumerate(attrs_of):
+        for known in ours.get_trials(states=(TrialState.RUNNING,)):
+            ours.tell(known.number, 0.5)
+        asked = ours.ask(space)
+        assert asked.number == number
+        for name, value in attrs.items():
+            asked.set_user_attr(name, value)
+    theirs = optuna.load_study(
+        study_name="a", storage=JournalStorage(JournalFileBackend(str(path)))
+    )
+    found = ours.get_trials(deepcopy=False)
+    for kept, read, attrs in zip(found, theirs.get_trials(), attrs_of, strict=True):
+        assert kept.user_attrs.copy() == dict(kept.user_attrs) == read.user_attrs == attrs
+        assert len(kept.user_attrs) == len(attrs)
+        assert kept.distributions == read.distributions
+        assert kept.state is read.state
+    *ended, running = found
+    assert {type(one.user_attrs) for one in ended} == {Packed} != {type(running.user_attrs)}
+    assert len({id(one.distributions) for one in ended}) == 1

@@ -10,6 +10,7 @@ from in_process import Engine
 from toy_study import ManualClock, toy_study
 from toy_task import ToyTask
 
+from analysis import layout
 from sweeps.common.records import TrialState
 from sweeps.ledger.ledger import Ledger
 from sweeps.progress.state import Utilisation
@@ -87,7 +88,8 @@ def test_where_all_trials_are_infeasible_there_is_no_front_and_no_volume(tmp_pat
     assert session.pareto_state.ranks == {}
     assert {volume for _, volume in engine.tracker.series} == {0.0}
     assert candidates(engine.study, trials) == []
-    assert {tags["pareto.front"] for tags in engine.tracker.tags.values()} == {"false"}
+    found = [engine.tracker.children[f"trial/{trial.number}"] for trial in trials]
+    assert {child.tags[layout.ON_FRONT] for child in found} == {"false"}
     assert engine.ledger._study.best_trials == []  # as Optuna has been told
 
 

@@ -48,7 +48,7 @@ def test_a_run_comes_back_whole_and_writing_it_again_changes_nothing(tmp_path: P
     tracker = Tracker.start(folder, None, toy_study(), started_ms=0)
     tracker.write(CHILD)
     tracker.write(CHILD)
-    tracker.write_missing(CHILD)
+    tracker.write_missing([CHILD])
     tracker.write(replace(CHILD, metrics={**CHILD.metrics, "test_nmse_db": -5.0}))
     tracker.end("FINISHED", 3000)
     parent, [run] = read_runs(folder, None)
@@ -57,6 +57,26 @@ def test_a_run_comes_back_whole_and_writing_it_again_changes_nothing(tmp_path: P
     assert run.data.metrics == {**CHILD.metrics, "test_nmse_db": -5.0}
     assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert tracker._client.get_metric_history(run.info.run_id, "val_nmse_db")[0].timestamp == 2000
+
+
+def test_a_run_that_failed_at_first_and_one_that_is_there_twice_are_mended(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    tracker = Tracker.start(folder, None, toy_study(), started_ms=0)
+    failed = {**CHILD.tags, layout.REASON: "diverged"}
+    tracker.write(replace(CHILD, status="FAILED", metrics={}, tags=failed))
+    tracker.write(CHILD)
+    other = replace(CHILD, key="trial/1", tags={**CHILD.tags, layout.CHILD_KEY: "trial/1"})
+    for _ in range(2):
+        tracker._runs.pop("trial/1", None)  # the answer to the first write was lost
+        tracker.write(other)
+    ranked = replace(other, tags={**other.tags, layout.ON_FRONT: "true"})
+    missing = replace(CHILD, key="trial/2", tags={**CHILD.tags, layout.CHILD_KEY: "trial/2"})
+    tracker.write_missing([CHILD, ranked, missing])
+    _, runs = read_runs(folder, None)
+    tags = {run.data.tags[layout.CHILD_KEY]: run.data.tags for run in runs}
+    assert len(runs) == 3
+    assert layout.REASON not in tags["trial/0"]
+    assert tags["trial/1"][layout.ON_FRONT] == "true"
 
 
 def test_a_database_of_the_users_own_holds_several_sweeps(

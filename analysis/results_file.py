@@ -71,7 +71,6 @@ def write_runs(path: Path, runs: Iterable[RecordedRun], ledger: str) -> None:
     with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as file:
         while some := list(islice(rows, AT_ONCE)):
             file.write_table(pa.Table.from_pylist(some, schema))
-    pa.default_memory_pool().release_unused()  # half a long sweep's growth was freed, but kept
 
 
 def _row(run: RecordedRun) -> dict[str, object]:

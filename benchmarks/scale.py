@@ -37,7 +37,7 @@ from sweeps.common.capacity import ResourceRequest  # noqa: E402
 from sweeps.progress.events import Display, SweepEvent, TrialFinished  # noqa: E402
 from sweeps.run.runner import SweepSummary, run_study  # noqa: E402
 from sweeps.search.proposals import Proposals  # noqa: E402
-from sweeps.tracking.client import MlflowClient  # noqa: E402 - sweeps first: it sets pyarrow up
+from sweeps.tracking.client import MlflowClient  # noqa: E402
 from sweeps.tracking.read import sweep_frames  # noqa: E402
 
 SETTLED = 200

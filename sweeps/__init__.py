@@ -10,8 +10,6 @@ from pathlib import Path
 # Ray reads this when it is imported: its servers then listen on loopback alone. A sweep runs on one
 # machine; set it to 1 to let other machines in.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-# pyarrow likewise: its own allocator keeps what is freed
-os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 # In workers this package is a link. Tracebacks and what is made of them name the file itself.
 __path__ = [str(Path(__file__).resolve().parent)]

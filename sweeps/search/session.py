@@ -11,6 +11,7 @@ from types import MappingProxyType
 from kdtasks.contract.task import Arrays, KDTask, Outcome
 from search_spaces.study import Study
 from sweeps.common.curves import Curves
+from sweeps.common.environment import return_free_memory
 from sweeps.common.events import Event, WorkFailedError, at_work
 from sweeps.common.records import FailureKind, Stop, TrialRecord, TrialState
 from sweeps.ledger.front import ParetoState, pareto_state, undominated
@@ -25,6 +26,9 @@ from sweeps.search.proposals import Proposals
 from sweeps.search.verdict import judge
 from sweeps.tracking.double_entry import RunRecorder
 from sweeps.workers.jobs import Assignment
+
+SOME_TRIALS = 500
+"""So often the driver's free memory is returned to the system."""
 
 
 @dataclass(kw_only=True)
@@ -136,6 +140,8 @@ class SearchSession:
     def finished(self, trial_id: str, event: Event | None) -> None:
         """Close a trial after its last event, which is None if its process died."""
         number = self._numbers.pop(trial_id)
+        if number % SOME_TRIALS == 0:
+            return_free_memory()
         weights = self._weights.pop(trial_id, {})
         self._note_curves(number)
         if stop := self._stopped.pop(number, None):

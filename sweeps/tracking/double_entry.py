@@ -46,10 +46,6 @@ With an attempt of ten seconds in `sweeps.tracking.writer`, that costs less than
 """
 
 
-RESULTS_S = 60.0
-"""Pause between two writes of the file of results while trials run [s]; it has all of them."""
-
-
 class RunRecorder:
     """The ledger, MLflow and the file of results of one sweep."""
 
@@ -66,7 +62,6 @@ class RunRecorder:
         self._display = display
         self._warned = False
         self._away_until_s = -math.inf
-        self._results_due_s = -math.inf
         # files that could not be written to MLflow
         self._unattached: list[Write] = []
         # pending writes with their turn of the search; None: writes are immediate
@@ -110,8 +105,6 @@ class RunRecorder:
     def trial(self, number: int) -> TrialRecord:
         """Write an ended trial to MLflow and return it."""
         record = self.ledger.trial(number)
-        if self.clock.elapsed_s() >= self._results_due_s:
-            self.write_results()
         self._submit(lambda: self.tracker.write(child_of_trial(record)))
         return record
 
@@ -172,7 +165,6 @@ class RunRecorder:
             write_results(self._folder, self.ledger)
         except UserError as error:
             self._display.note(str(error))
-        self._results_due_s = self.clock.elapsed_s() + RESULTS_S
 
     def confirmed(self) -> int:
         """Return the number of successful confirmations."""

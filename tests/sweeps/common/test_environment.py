@@ -1,5 +1,6 @@
 """What the machines of a cluster are told and sent."""
 
+import platform
 import subprocess
 import sys
 from dataclasses import replace
@@ -25,14 +26,37 @@ def test_a_cluster_is_sent_our_packages() -> None:
     assert sweeps.__file__ in {str(package / "__init__.py") for package in our_packages()}
 
 
-def test_results_are_written_with_an_allocator_that_gives_memory_back(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv("ARROW_DEFAULT_MEMORY_POOL", raising=False)  # set when sweeps was imported
-    pool = "pyarrow.default_memory_pool()"
-    code = f"import sweeps.tracking.results, pyarrow; print({pool}.backend_name)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout == "system\n", done.stderr
+FREED_BY_A_THREAD = """
+import ctypes, threading, psutil
+from sweeps.common.environment import return_free_memory
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+
+def work():
+    blocks = [libc.malloc(40_000) for _ in range(1000)]
+    for block in blocks:
+        ctypes.memset(block, 1, 40_000)
+    for block in blocks[:-1]:  # the last one keeps the heap from shrinking
+        libc.free(block)
+
+def resident():
+    return psutil.Process().memory_info().rss / 2**20
+
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+before = resident()
+return_free_memory()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_freed_memory_of_threads_is_returned() -> None:
+    command = [sys.executable, "-c", FREED_BY_A_THREAD]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert float(done.stdout) > 30.0, done.stderr  # of 38 MiB
 
 
 def test_every_worker_computes_with_one_thread() -> None:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -17,7 +17,7 @@ from kdtasks.data.reading import file_sha256
 from sweeps.progress.events import Display
 from sweeps.progress.state import Utilisation
 from sweeps.tracking.read import sweep_frames
-from sweeps.tracking.results import differences, write_results
+from sweeps.tracking.results import differences
 
 
 @pytest.fixture
@@ -113,15 +113,3 @@ def test_texts_of_older_versions_are_found_beside_mlflows_database(engine: Engin
     (place / layout.PROVENANCE_FILE).symlink_to("/etc/passwd")
     with pytest.raises(DataError, match=layout.PROVENANCE_FILE):
         sweep_frames(engine.folder.path)
-
-
-def test_the_file_is_written_again_only_after_a_while(engine: Engine) -> None:
-    write_results(engine.folder, engine.ledger)
-    engine.recorder.write_results()
-    time = engine.folder.results.stat().st_mtime_ns
-    engine.recorder.trial(0)
-    assert engine.folder.results.stat().st_mtime_ns == time
-    engine.clock.now_s += 100.0
-    engine.recorder.trial(0)
-    assert engine.folder.results.stat().st_mtime_ns > time
-    assert asdict(engine.ledger.sweep)["ended_ms"] is not None

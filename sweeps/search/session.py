@@ -27,8 +27,8 @@ from sweeps.search.verdict import judge
 from sweeps.tracking.double_entry import RunRecorder
 from sweeps.workers.jobs import Assignment
 
-SOME_TRIALS = 500
-"""So often the driver's free memory is returned to the system."""
+SOME_TRIALS = 100
+"""After so many trials the driver's free memory is returned to the system."""
 
 
 @dataclass(kw_only=True)

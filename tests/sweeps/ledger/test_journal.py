@@ -110,10 +110,10 @@ def test_an_ended_trial_has_the_attributes_that_optuna_reads(tmp_path_factory, a
     for number, attrs in enumerate(attrs_of):
         for known in ours.get_trials(states=(TrialState.RUNNING,)):
             ours.tell(known.number, 0.5)
-        asked = ours.ask(space)
-        assert asked.number == number
+        trial = ours.ask(space)
+        assert trial.number == number
         for name, value in attrs.items():
-            asked.set_user_attr(name, value)
+            trial.set_user_attr(name, value)
     theirs = optuna.load_study(
         study_name="a", storage=JournalStorage(JournalFileBackend(str(path)))
     )

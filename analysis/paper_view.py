@@ -115,7 +115,7 @@ def _number_columns(column: Column, place: int) -> list[HtmlColumn]:
         shown = text.quantity(_count_alone(found), column.unit)
         return Cell(shown, math.inf if found is None else found.mean)
 
-    def beside(name: str, row: PaperRow) -> Cell:
+    def published(name: str, row: PaperRow) -> Cell:
         value = getattr(row.cells[place], name)
         if not column.unit:
             return (number_cell if _counts(row.cells[place]) else fixed_cell)(value)
@@ -123,8 +123,8 @@ def _number_columns(column: Column, place: int) -> list[HtmlColumn]:
 
     return [
         (Heading(column.label, DETAIL), ours),
-        (Heading("paper", column.label), partial(beside, "paper")),
-        (Heading("difference", "here − paper"), partial(beside, "difference")),
+        (Heading("paper", column.label), partial(published, "paper")),
+        (Heading("difference", "here − paper"), partial(published, "difference")),
     ]
 
 

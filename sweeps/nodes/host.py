@@ -28,7 +28,7 @@ from sweeps.nodes.topologies.catalog import collaborative
 from sweeps.nodes.wire.messages import SERVER, Parcel
 from sweeps.nodes.wire.signatures import Signer
 
-HostMethod = Literal["handle", "resume", "standing", "train_alone", "judge"]
+HostMethod = Literal["handle", "standing", "train_alone", "judge"]
 """Methods that `NodeHost.call` runs."""
 
 ROUNDING = 1e-9
@@ -147,19 +147,16 @@ class NodeHost:
         is one object, which is pickled once.
 
         Nodes pause as soon as they have done the share ``until`` of a training of which students
-        can be judged. Then the least share by then is returned, and `resume` continues.
+        can be judged. Then the least share by then is returned, and called without parcels they
+        continue.
         """
         received: dict[str, dict[int, Parcel]] = {}
         for number, parcel in parcels.items():
             received.setdefault(parcel.receiver, {})[number] = parcel
-        self._answers = []
-        self._at_work = {
-            name: self._handle(self._nodes[name], own) for name, own in received.items()
-        }
-        return (yield from self.resume(until))
-
-    def resume(self, until: float) -> Training[list[Answer] | float]:
-        """Continue with what nodes paused in, see `handle`."""
+        if received:
+            self._answers = []
+        for name, own in received.items():
+            self._at_work[name] = self._handle(self._nodes[name], own)
         least = 1.0
         for name in list(self._at_work):
             least = min(least, (yield from self._advance(name, until)))

@@ -4,7 +4,7 @@ import copy
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -99,24 +99,6 @@ class Accounts:
         return self._clock[node]
 
 
-@dataclass(kw_only=True, slots=True)
-class Exchange:
-    """Parcels that are being handled, and their times of arrival [s].
-
-    Results are by host its answers; while it pauses the share of a training by then.
-    """
-
-    parcels: Sequence[Parcel]
-    arrivals: Sequence[float]
-    results: dict[int, list[Answer] | float]
-
-    @property
-    def reached(self) -> float | None:
-        """Least share of a training that nodes have done where they pause; None at the end."""
-        paused = (found for found in self.results.values() if isinstance(found, float))
-        return min(paused, default=None)
-
-
 class Transport(ABC):
     """Reaches the hosts of one trial's nodes.
 
@@ -156,34 +138,17 @@ class Transport(ABC):
         """Return the nodes on a host."""
         return tuple(node for node, place in self._place.items() if place == host)
 
-    def deliver(self, parcels: Sequence[Parcel], until: float) -> Training[Exchange]:
-        """Deliver parcels; nodes pause at the share ``until`` of a training.
-
-        Bytes are counted here, before delivery and in the order of emission, so that
-        they do not depend on how hosts are reached.
-        """
-        arrivals = [self.accounts.send(parcel) for parcel in parcels]
-        by_host: dict[int, dict[int, Parcel]] = {}
+    def by_host(self, parcels: Sequence[Parcel]) -> dict[int, dict[int, Parcel]]:
+        """Return what each host is given of parcels, by their places in the order of emission."""
+        found: dict[int, dict[int, Parcel]] = {}
         for number, parcel in enumerate(parcels):
-            by_host.setdefault(self._place[parcel.receiver], {})[number] = parcel
-        given = {host: (own, until) for host, own in by_host.items()}
-        results = yield from self.call("handle", given)
-        return Exchange(parcels=parcels, arrivals=arrivals, results=results)
+            found.setdefault(self._place[parcel.receiver], {})[number] = parcel
+        return found
 
-    def resume(self, exchange: Exchange, until: float) -> Training[None]:
-        """Let nodes that pause continue to another share."""
-        paused = [host for host, found in exchange.results.items() if isinstance(found, float)]
-        exchange.results |= yield from self.call("resume", dict.fromkeys(paused, (until,)))
-
-    def answers(self, exchange: Exchange) -> list[Parcel]:
-        """Return the answers of receivers, in the order of the parcels."""
-        parcels, arrivals = exchange.parcels, exchange.arrivals
-        answers = [
-            answer
-            for part in exchange.results.values()
-            if isinstance(part, list)
-            for answer in part
-        ]
+    def answered(
+        self, parcels: Sequence[Parcel], arrivals: Sequence[float], answers: Sequence[Answer]
+    ) -> list[Parcel]:
+        """Return what receivers send in answer to parcels that arrived then [s], in their order."""
         done_s = {}
         for answer in sorted(answers, key=lambda answer: (arrivals[answer.number], answer.number)):
             number, parcel = answer.number, parcels[answer.number]

@@ -9,6 +9,7 @@ measurement, not protocol.
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from kdtasks.contract.params import Params
 from kdtasks.contract.reports import forwarded
 from kdtasks.contract.task import Report
 from sweeps.common.events import Training
-from sweeps.nodes.host import ROUNDING
+from sweeps.nodes.host import ROUNDING, Answer
 from sweeps.nodes.node import Standing
 from sweeps.nodes.topologies.base import Topology
 from sweeps.nodes.transport import Accounts, Transport
@@ -47,20 +48,31 @@ class Underway:
         self._rungs = [rung * self._planned for rung in rungs]
 
     def exchange(self, parcels: Sequence[Parcel]) -> Training[list[Parcel]]:
-        """Deliver parcels and return the answers; report the epochs, and students at rungs."""
+        """Deliver parcels and return the answers; report the epochs, and students at rungs.
+
+        Bytes are counted before delivery and in the order of emission, so that they do not depend
+        on how hosts are reached.
+        """
         before, epochs = self._done, sum(parcel.epochs for parcel in parcels)
 
         def until() -> float:
             return (self._next - before) / epochs if epochs else math.inf
 
-        exchange = yield from forwarded(self._transport.deliver(parcels, until()), self._counted)
-        while (share := exchange.reached) is not None:
-            self._done = max(self._done, math.ceil(before + share * epochs - ROUNDING))
-            yield from self._judged()
-            yield from forwarded(self._transport.resume(exchange, until()), self._counted)
+        arrivals = [self._transport.accounts.send(parcel) for parcel in parcels]
+        given, answers = self._transport.by_host(parcels), list[Answer]()
+        while given:
+            work = self._transport.call("handle", {host: (given[host], until()) for host in given})
+            results = yield from forwarded(work, self._counted)
+            shares = {host: found for host, found in results.items() if isinstance(found, float)}
+            answers += chain(*(results[host] for host in results if host not in shares))
+            if shares:
+                share = min(shares.values())
+                self._done = max(self._done, math.ceil(before + share * epochs - ROUNDING))
+                yield from self._judged()
+            given = {host: {} for host in shares}
         if self._done >= self._next - ROUNDING:  # without a student that could be judged
             yield self._report({})
-        return self._transport.answers(exchange)
+        return self._transport.answered(parcels, arrivals, answers)
 
     @property
     def _next(self) -> float:

@@ -178,12 +178,19 @@ class Topology(ABC):
         return self.scene.families
 
     @abstractmethod
+    def steps(self) -> Steps:
+        """Deploy a student at every edge; without answers, training is ordered all the same."""
+
     def epochs(self) -> int:
         """Return the number of epochs that all nodes together will report."""
-
-    @abstractmethod
-    def steps(self) -> Steps:
-        """Deploy a student at every edge."""
+        steps, planned = self.steps(), 0
+        parcels = next(steps)
+        while True:
+            planned += sum(parcel.epochs for parcel in parcels)
+            try:
+                parcels = steps.send([])
+            except StopIteration:
+                return planned
 
 
 class Serving(Topology):
@@ -192,19 +199,11 @@ class Serving(Topology):
     begins_at_server: ClassVar[bool] = False
     """Whether the server trains students before anything is sent."""
 
-    def epochs(self) -> int:
-        begun = self.scene.families * self.scene.learn_epochs if self.begins_at_server else 0
-        return begun + self.later_epochs()
-
     def steps(self) -> Steps:
         if self.begins_at_server:
             yield self.scene.train_at_server()
         yield from self.prepare()
         yield from self.proceed()
-
-    @abstractmethod
-    def later_epochs(self) -> int:
-        """Return the number of epochs that nodes will report in `proceed`."""
 
     @abstractmethod
     def prepare(self) -> Steps:

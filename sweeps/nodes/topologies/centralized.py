@@ -13,9 +13,6 @@ class Centralized(Serving):
     begins_at_server = True
     leaks = True
 
-    def later_epochs(self) -> int:
-        return self.scene.settings.uploads * self.scene.families * self.scene.learn_epochs
-
     def prepare(self) -> Steps:
         yield from answered(self.scene.order_server("send-students", whole=False))
 

@@ -16,9 +16,6 @@ class LocalTraining(Serving):
 
     title = "decentralized without a teacher"
 
-    def later_epochs(self) -> int:
-        return len(self.scene.edges) * self.scene.learn_epochs
-
     def prepare(self) -> Steps:
         yield from ()
 

@@ -29,10 +29,6 @@ class SelfDistillation(Topology):
     title = "self"
     needs: ClassVar[tuple[Need, ...]] = (Need(FineTunes), IMITATION)
 
-    def epochs(self) -> int:
-        settings = self.scene.settings
-        return len(self.scene.edges) * settings.rounds * settings.edge_epochs
-
     def _order_round(self, subject: str, **facts: Any) -> list[Parcel]:
         return self.scene.order_edges(subject, self.scene.settings.edge_epochs, **facts)
 

@@ -33,10 +33,6 @@ class PerEdge(Topology):
             return 1.0
         return self.begun.families * len(self.scene.edges) / len(self.begun.edges)
 
-    def epochs(self) -> int:
-        begun = self.begun.families * self.begun.learn_epochs if self.begun else 0
-        return begun + sum(part.later_epochs() for part in self.parts)
-
     def steps(self) -> Steps:
         begun = [part for part in self.parts if part.begins_at_server]
         # what exists is sent first, so that its edges do not wait for others' students

@@ -25,9 +25,6 @@ class SemiCentralized(Serving):
     begins_at_server = True
     leaks = True
 
-    def later_epochs(self) -> int:
-        return len(self.scene.edges) * self.scene.settings.edge_epochs
-
     def prepare(self) -> Steps:
         yield from answered(self.scene.order_server("send-students", whole=True))
 

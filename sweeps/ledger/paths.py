@@ -7,7 +7,6 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from uuid import uuid4
@@ -32,61 +31,33 @@ RESERVED = ("cache", "artifacts")
 """Folders of a home that are not sweeps."""
 
 
-@dataclass(frozen=True, slots=True)
 class SweepFolder:
-    """Paths of one sweep, whose name is that of its folder."""
+    """Paths of one sweep, whose name is that of its folder.
 
-    path: Path
+    Attributes:
+        journal: The Optuna journal.
+        log: The event log.
+        study: The resolved study.
+        weights: Folder of the trials' weights.
+        results: All runs as Parquet.
+        report: Folder of the report.
+        scratch: Ray Tune's files while it runs; removed afterwards.
+        scenarios: Cache of scenarios, shared by all sweeps of this home.
+        teachers: Cache of teachers, shared by all sweeps of this home.
+    """
 
-    @property
-    def name(self) -> str:
-        """Name of the sweep."""
-        return self.path.name
-
-    @property
-    def journal(self) -> Path:
-        """The Optuna journal."""
-        return self.path / layout.JOURNAL_FILE
-
-    @property
-    def log(self) -> Path:
-        """The event log."""
-        return self.path / layout.LOG_FILE
-
-    @property
-    def study(self) -> Path:
-        """The resolved study."""
-        return self.path / layout.STUDY_FILE
-
-    @property
-    def weights(self) -> Path:
-        """Folder of the trials' weights."""
-        return self.path / layout.WEIGHTS_DIR
-
-    @property
-    def results(self) -> Path:
-        """All runs as Parquet."""
-        return self.path / layout.RESULTS_FILE
-
-    @property
-    def report(self) -> Path:
-        """Folder of the report."""
-        return self.path / layout.REPORT_DIR
-
-    @property
-    def scratch(self) -> Path:
-        """Ray Tune's files while it runs; removed afterwards."""
-        return self.path / ".tune"
-
-    @property
-    def scenarios(self) -> Path:
-        """Cache of scenarios, shared by all sweeps of this home."""
-        return self.path.parent / "cache" / "scenarios"
-
-    @property
-    def teachers(self) -> Path:
-        """Cache of teachers, shared by all sweeps of this home."""
-        return self.path.parent / "cache" / "teachers"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+        self.journal = path / layout.JOURNAL_FILE
+        self.log = path / layout.LOG_FILE
+        self.study = path / layout.STUDY_FILE
+        self.weights = path / layout.WEIGHTS_DIR
+        self.results = path / layout.RESULTS_FILE
+        self.report = path / layout.REPORT_DIR
+        self.scratch = path / ".tune"
+        self.scenarios = path.parent / "cache" / "scenarios"
+        self.teachers = path.parent / "cache" / "teachers"
 
     @property
     def tracking_uri(self) -> str:

@@ -173,7 +173,7 @@ def test_a_trial_that_is_finished_in_storage_has_its_weights_there(folder, stora
     folder.journal.write_bytes(b"")
     busy = mirror_of(Counting(storage, finish), folder, ManualClock())
     Busy.happens = staticmethod(finish)
-    monkeypatch.setattr(SweepFolder, "weights", property(lambda self: Busy(self.path / "weights")))
+    monkeypatch.setattr(folder, "weights", Busy(folder.weights))
     for _ in range(5):
         busy.copy()
         lines = (storage.read("journal.log") or b"").decode().splitlines()

@@ -26,7 +26,6 @@ from sweeps.plan.needs import (
     with_teacher,
 )
 from sweeps.progress.events import Display, JobFinished, JobReported, JobsPlanned
-from sweeps.run.teachers import teacher_key
 from sweeps.workers import jobs
 from sweeps.workers.jobs import Handle, Job, Pool
 
@@ -209,13 +208,11 @@ class Confirmation:
     def _references(self, tests: dict[str, Handle]) -> Iterator[tuple[Job, JobRecord]]:
         for key, need in by_teacher(self.resources.needs).items():
             teacher, test = self.resources.teachers[key], tests[need.scenario]
-            job = self._job("teacher", key, jobs.assess_teacher, need.params, teacher, test)
-            yield job, _draft(job, teacher_key(key), need.params)
+            yield self._job("teacher", key, jobs.assess_teacher, need.params, teacher, test)
         for key, need in by_baselines(self.resources.needs, self.task).items():
             scenario = self.resources.scenarios[need.scenario]
             args = (scenario.train, scenario.val, tests[need.scenario], dict(scenario.provenance))
-            job = self._job("baseline", key, jobs.assess_baselines, need.params, *args)
-            yield job, _draft(job, f"baseline/{job.key}", need.params)
+            yield self._job("baseline", key, jobs.assess_baselines, need.params, *args)
 
     def _repetitions(self, tests: dict[str, Handle]) -> Iterator[tuple[Job, JobRecord]]:
         for wave in waves(self.study, self.recorder.ledger.trials()):
@@ -244,23 +241,23 @@ class Confirmation:
         args = (scenario.train, scenario.val, teacher, tests[need.scenario])
         return self._repeating(trial, params, jobs.confirm_by_training, *args)
 
-    def _job(self, kind: JobKind, key: str, function: Work, params: Params, *args: Any) -> Job:
-        given = (self.study.task, dict(params), *args)
-        return Job(kind=kind, key=key, function=function, args=given)
+    def _job(
+        self, kind: JobKind, key: str, function: Work, params: Params, *args: Any
+    ) -> tuple[Job, JobRecord]:
+        """Return a job, and what is known of its record before it has run."""
+        given, name = dict(params), f"{kind}/{key}"
+        job = Job(kind=kind, key=key, function=function, args=(self.study.task, given, *args))
+        return job, JobRecord(kind=kind, key=name, params=given, started_ms=0, ended_ms=0)
 
     def _repeating(
         self, trial: TrialRecord, params: Params, function: Work, *args: Any
     ) -> tuple[Job, JobRecord]:
         key = _repetition(trial, params["seed"])
-        job = self._job("confirmation", key, function, params, *args)
-        need, draft = need_of(self.task, params), _draft(job, f"confirmation/{job.key}", params)
+        job, draft = self._job("confirmation", key, function, params, *args)
+        need = need_of(self.task, params)
         return job, replace(
             draft, trial=trial.number, scenario=need.scenario, teacher=need.teacher or ""
         )
-
-
-def _draft(job: Job, key: str, params: Params) -> JobRecord:
-    return JobRecord(kind=job.kind, key=key, params=dict(params), started_ms=0, ended_ms=0)
 
 
 def _results(draft: JobRecord, event: Event, data: Params) -> Iterator[JobRecord]:

@@ -45,7 +45,7 @@ NO_PROXY = ("no_proxy", "NO_PROXY")
 HERE = ("127.0.0.1", "localhost", "*")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """Result of a check.
 
@@ -111,22 +111,18 @@ def check_machine(machine: Machine) -> Iterator[Finding]:
 
 
 def _cores(machine: Machine) -> Finding:
-    few = machine.cores.amount < 2
-    return Finding(
-        name="cores",
-        state="fair" if few else "good",
-        found=_with_why(f"{machine.cores.amount:g} usable", machine.cores),
-        fix="one trial runs at a time; more cores run more" if few else "",
-    )
+    found = _with_why(f"{machine.cores.amount:g} usable", machine.cores)
+    fix = "one trial runs at a time; more cores run more" if machine.cores.amount < 2 else ""
+    return Finding("cores", "fair" if fix else "good", found, fix)
 
 
 def _memory(machine: Machine) -> Finding:
     memory, room = machine.memory, int(machine.memory.amount) // MIN_MEMORY_BYTES
     found = _with_why(f"{memory.amount / (1 << 30):.1f} GiB available", memory)
     if room >= max(1, int(machine.cores.amount)):
-        return Finding(name="memory", state="good", found=found)
+        return Finding("memory", "good", found)
     fix = f"run {max(1, room)} trials at once: kdsweep run ... --slots {max(1, room)}"
-    return Finding(name="memory", state="fair" if room else "bad", found=found, fix=fix)
+    return Finding("memory", "fair" if room else "bad", found, fix)
 
 
 def _with_why(found: str, limit: limits.Limit) -> str:
@@ -144,7 +140,7 @@ def _gpus(machine: Machine) -> Finding:
     elif machine.driver:
         found = f"NVIDIA's {machine.driver}, but torch is the CPU build, which uses no GPU"
         fix = "trials run on cores; for GPUs install torch for your CUDA, see docs/gpu.md"
-    return Finding(name="GPU", state="fair" if fix else "good", found=found, fix=fix)
+    return Finding("GPU", "fair" if fix else "good", found, fix)
 
 
 def _driver() -> str:
@@ -168,12 +164,12 @@ def try_gpu() -> Finding:
         taken, free = bytes_of_a_process()
     except RuntimeError as error:
         fix = "see docs/gpu.md; resources.gpus: 0 trains on cores"
-        return Finding(name=name, state="bad", found=str(error).splitlines()[0], fix=fix)
+        return Finding(name, "bad", str(error).splitlines()[0], fix)
     found = (
         f"works; a process takes {taken / 2**20:.0f} MiB before it has data, and "
         f"{free // max(taken, 1)} fit into the free {free / 2**30:.0f} GiB"
     )
-    return Finding(name=name, state="good", found=found)
+    return Finding(name, "good", found)
 
 
 def _shared(machine: Machine) -> Finding:
@@ -182,17 +178,13 @@ def _shared(machine: Machine) -> Finding:
         found = f"{machine.shared_bytes / (1 << 30):.1f} GiB free in {limits.SHARED}"
         if machine.shared_bytes < limits.MIN_SHARED_BYTES:
             fix = "Ray falls back to the disk, which is slow; in a container give --shm-size=2g"
-    return Finding(name="shared memory", state="fair" if fix else "good", found=found, fix=fix)
+    return Finding("shared memory", "fair" if fix else "good", found, fix)
 
 
 def _files(machine: Machine) -> Finding:
-    few = 0 <= machine.files < MIN_FILES
-    return Finding(
-        name="open files",
-        state="bad" if few else "good",
-        found=f"at most {machine.files}" if machine.files >= 0 else "no limit",
-        fix=f"Ray opens many: ulimit -n {4 * MIN_FILES}" if few else "",
-    )
+    found = f"at most {machine.files}" if machine.files >= 0 else "no limit"
+    fix = f"Ray opens many: ulimit -n {4 * MIN_FILES}" if 0 <= machine.files < MIN_FILES else ""
+    return Finding("open files", "bad" if fix else "good", found, fix)
 
 
 def _environment(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -200,40 +192,25 @@ def _environment(environment: Mapping[str, str]) -> Iterator[Finding]:
     proxied = [name for name in PROXIES if environment.get(name)]
     spared = ",".join(environment.get(name, "") for name in NO_PROXY)
     if proxied and not any(host in spared for host in HERE):
-        yield Finding(
-            name="proxy",
-            state="fair",
-            found=f"{proxied[0]} is set and this machine is not excepted",
-            fix="for an MLflow server of this machine's own: export no_proxy=127.0.0.1,localhost",
-        )
+        fix = "for an MLflow server of this machine's own: export no_proxy=127.0.0.1,localhost"
+        yield Finding("proxy", "fair", f"{proxied[0]} is set and this machine is not excepted", fix)
     if uri := tracking_from(environment):
-        yield Finding(
-            name=TRACKING,
-            state="fair",
-            found=f"new sweeps keep their runs in MLflow at {redacted(uri)}",
-            fix=f"unset {TRACKING} keeps them in each sweep's folder",
-        )
+        found = f"new sweeps keep their runs in MLflow at {redacted(uri)}"
+        fix = f"unset {TRACKING} keeps them in each sweep's folder"
+        yield Finding(TRACKING, "fair", found, fix)
     for words in left_out(environment):
-        yield Finding(name="MLflow variable", state="fair", found=words)
+        yield Finding("MLflow variable", "fair", words)
     if address := environment.get("RAY_ADDRESS"):
-        yield Finding(
-            name="RAY_ADDRESS",
-            state="fair",
-            found=f"sweeps join the cluster at {address}",
-            fix="--address local runs on this machine; unset RAY_ADDRESS does so always",
-        )
+        fix = "--address local runs on this machine; unset RAY_ADDRESS does so always"
+        yield Finding("RAY_ADDRESS", "fair", f"sweeps join the cluster at {address}", fix)
     if environment.get("RAY_AUTH_MODE", "token") != "token":
-        yield Finding(
-            name="RAY_AUTH_MODE",
-            state="bad",
-            found="Ray's token authentication is off",
-            fix="anyone who reaches its port can run code: unset RAY_AUTH_MODE",
-        )
+        fix = "anyone who reaches its port can run code: unset RAY_AUTH_MODE"
+        yield Finding("RAY_AUTH_MODE", "bad", "Ray's token authentication is off", fix)
 
 
 def check_packages(requirements: list[str], versions: Mapping[str, str]) -> Iterator[Finding]:
     """Compare installed versions with kdsweep's requirements, without those of extras."""
-    yield Finding(name="Python", state="good", found=platform.python_version())
+    yield Finding("Python", "good", platform.python_version())
     wrong, extra = [], {"extra": ""}  # what extras need is not checked
     every = map(Requirement, requirements)
     needed = [one for one in every if one.marker is None or one.marker.evaluate(extra)]
@@ -241,12 +218,9 @@ def check_packages(requirements: list[str], versions: Mapping[str, str]) -> Iter
         version = versions.get(requirement.name)
         if version is None or not requirement.specifier.contains(version, prereleases=True):
             wrong.append(f"{requirement.name} {version or 'missing'}, not {requirement.specifier}")
-    yield Finding(
-        name="packages",
-        state="bad" if wrong else "good",
-        found="; ".join(wrong) or f"{len(needed)} requirements kept",
-        fix="pip install -c constraints.txt --upgrade kdsweep" if wrong else "",
-    )
+    found = "; ".join(wrong) or f"{len(needed)} requirements kept"
+    fix = "pip install -c constraints.txt --upgrade kdsweep" if wrong else ""
+    yield Finding("packages", "bad" if fix else "good", found, fix)
 
 
 def installed() -> tuple[list[str], dict[str, str]]:
@@ -269,9 +243,9 @@ def check_home(home: Path) -> Finding:
         place = nearest(home)
         check_room(place)
     except UserError as error:
-        return Finding(name="home", state="bad", found=str(error))
+        return Finding("home", "bad", str(error))
     free = shutil.disk_usage(place).free
-    return Finding(name="home", state="good", found=f"{home}, {free / (1 << 30):.0f} GiB free")
+    return Finding("home", "good", f"{home}, {free / (1 << 30):.0f} GiB free")
 
 
 def try_mlflow(home: Path) -> Finding:
@@ -287,13 +261,9 @@ def try_mlflow(home: Path) -> Finding:
             Tracker.start(folder, None, load_study(STUDY), now_ms).end("FINISHED", now_ms)
             read_runs(folder, None)
     except Exception as error:  # noqa: BLE001 - any error is the finding
-        return Finding(
-            name="MLflow",
-            state="bad",
-            found=one_line(error),
-            fix="give a --home on a local disk: a database needs locks, which NFS often lacks",
-        )
-    return Finding(name="MLflow", state="good", found="a database was written and read")
+        fix = "give a --home on a local disk: a database needs locks, which NFS often lacks"
+        return Finding("MLflow", "bad", one_line(error), fix)
+    return Finding("MLflow", "good", "a database was written and read")
 
 
 def try_ray() -> Finding:
@@ -335,7 +305,7 @@ def work_in_ray() -> Finding:
     if last.reason:
         return _no_ray(last.reason)
     seconds = time.monotonic() - begun_s
-    return Finding(name="Ray", state="good", found=f"started, worked and ended in {seconds:.0f} s")
+    return Finding("Ray", "good", f"started, worked and ended in {seconds:.0f} s")
 
 
 def _nothing() -> Training[None]:
@@ -345,4 +315,4 @@ def _nothing() -> Training[None]:
 
 def _no_ray(reason: str) -> Finding:
     fix = "Ray needs loopback, free ports and room in TMPDIR; try export TMPDIR=/var/tmp"
-    return Finding(name="Ray", state="bad", found=reason, fix=fix)
+    return Finding("Ray", "bad", reason, fix)

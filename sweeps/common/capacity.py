@@ -36,7 +36,7 @@ class ResourceRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Share:
-    """Cores and GPUs of one computing process."""
+    """Cores and GPUs of one computing process, or of a machine."""
 
     cpus: float = 1.0
     gpus: float = 0.0
@@ -46,47 +46,41 @@ class Share:
         """The share as a Ray bundle, which has no zeros."""
         return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
 
-    def fits(self, cpus: float, gpus: float) -> int:
-        """Return how many processes fit on a machine with so many cores and GPUs.
+    def fits(self, machine: "Share") -> int:
+        """Return how many processes fit on a machine.
 
         It counts in whole units of Ray's smallest share, as Ray does: in floating point ten shares
         of 0.1 do not fit into 1. A part of a GPU lies on one GPU; the rests of two do not add up.
         """
-        room = _units(cpus) // _units(self.cpus)
+        room = _units(machine.cpus) // _units(self.cpus)
         if self.gpus >= 1:
-            room = min(room, _units(gpus) // _units(self.gpus))
+            room = min(room, _units(machine.gpus) // _units(self.gpus))
         elif self.gpus:
-            room = min(room, int(gpus) * (_units(1.0) // _units(self.gpus)))
+            room = min(room, int(machine.gpus) * (_units(1.0) // _units(self.gpus)))
         return room
 
     def __str__(self) -> str:
-        return _amount(self.cpus, self.gpus)
+        cores = f"{self.cpus:g} {'core' if self.cpus == 1 else 'cores'}"
+        gpus = f" and {self.gpus:g} {'GPU' if self.gpus == 1 else 'GPUs'}"
+        return cores + (gpus if self.gpus else "")
 
 
 ONE_CORE = Share()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Machine:
-    """Cores and GPUs of a machine."""
-
-    cpus: float
-    gpus: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Capacity:
     """Available machines, at least one; errors call them ``place``."""
 
-    machines: tuple[Machine, ...]
+    machines: tuple[Share, ...]
     place: str = "this machine"
 
     def fits(self, share: Share) -> int:
         """Return how many processes fit; each is on one machine."""
-        return sum(share.fits(machine.cpus, machine.gpus) for machine in self.machines)
+        return sum(map(share.fits, self.machines))
 
     def __str__(self) -> str:
-        each = dict.fromkeys(_amount(machine.cpus, machine.gpus) for machine in self.machines)
+        each = dict.fromkeys(map(str, self.machines))
         several = f"{len(self.machines)} machines of " if len(self.machines) > 1 else ""
         return f"{self.place} has {several}{' or '.join(each)}"
 
@@ -194,10 +188,10 @@ def _no_room(share: Share, capacity: Capacity) -> str:
     """Return which fields of the study ask for more than any machine has, and what to do."""
     machines, gpus = capacity.machines, Share(cpus=SMALLEST, gpus=share.gpus)
     lacks = []
-    if not any(Share(cpus=share.cpus).fits(each.cpus, 0.0) for each in machines):
+    if not any(Share(cpus=share.cpus).fits(Share(cpus=each.cpus)) for each in machines):
         cores = max(each.cpus for each in machines)
         lacks.append(_lack("cpus", share.cpus, capacity, cores, "core"))
-    if not any(gpus.fits(1.0, each.gpus) for each in machines):
+    if not any(gpus.fits(Share(gpus=each.gpus)) for each in machines):
         lacks.append(_lack("gpus", share.gpus, capacity, max(m.gpus for m in machines), "GPU"))
     if not lacks:  # each alone is there, but not on one machine
         lacks = [
@@ -216,8 +210,3 @@ def _lack(name: str, value: float, capacity: Capacity, most: float, unit: str) -
 
 def _units(amount: float) -> int:
     return round(amount / SMALLEST)
-
-
-def _amount(cpus: float, gpus: float) -> str:
-    cores = f"{cpus:g} {'core' if cpus == 1 else 'cores'}"
-    return cores + (f" and {gpus:g} {'GPU' if gpus == 1 else 'GPUs'}" if gpus else "")

@@ -22,7 +22,7 @@ from ray.job_config import JobConfig
 from kdtasks.contract.errors import UserError
 from search_spaces.study import Study
 from sweeps.common import limits
-from sweeps.common.capacity import LOCAL, Capacity, Machine, ResourceAllocation, allocate
+from sweeps.common.capacity import LOCAL, Capacity, ResourceAllocation, Share, allocate
 from sweeps.common.custom_code import code_to_send
 from sweeps.common.environment import (
     WORKER_SETTINGS,
@@ -136,7 +136,7 @@ def this_capacity(cpus: float, gpus: int) -> Capacity:
     """Return the capacity of this machine; a process of up to one core always fits."""
     cores = limits.cores()
     place = f"this machine ({cores.why})" if cores.why else "this machine"
-    machine = Machine(cpus=max(cores.amount, min(cpus, 1.0)), gpus=gpus)
+    machine = Share(cpus=max(cores.amount, min(cpus, 1.0)), gpus=gpus)
     return Capacity(machines=(machine,), place=place)
 
 
@@ -306,7 +306,7 @@ def cluster_capacity(address: str) -> Capacity:
         raise _refused(address, "Ray gave up the connection")
     if "error" in found:
         raise _refused(address, found["error"])
-    machines = tuple(Machine(cpus=cpus, gpus=gpus) for cpus, gpus in found["machines"] if cpus)
+    machines = tuple(Share(cpus=cpus, gpus=gpus) for cpus, gpus in found["machines"] if cpus)
     if not machines:
         raise _refused(address, "none of its machines has a core to give")
     return Capacity(machines=machines, place="the cluster")

@@ -12,7 +12,6 @@ from kdtasks.contract.errors import ConfigError
 from search_spaces.resources import TrialResources
 from sweeps.common.capacity import (
     Capacity,
-    Machine,
     ResourceAllocation,
     ResourceRequest,
     Share,
@@ -23,7 +22,7 @@ ONE = TrialResources()
 
 
 def machines(*cpus, gpus=0):
-    return Capacity(machines=tuple(Machine(cpus=count, gpus=gpus) for count in cpus))
+    return Capacity(machines=tuple(Share(cpus=count, gpus=gpus) for count in cpus))
 
 
 def packed(share, capacity):
@@ -67,7 +66,7 @@ def test_what_is_shared_out_fits_and_what_is_refused_does_not(  # noqa: PLR0913 
 ):
     request = ResourceRequest(slots=slots, transport=transport, actors=actors)
     resources = TrialResources(cpus=cpus, gpus=gpus, slots=chosen)
-    capacity = Capacity(machines=tuple(Machine(cpus=c, gpus=g) for c, g in there))
+    capacity = Capacity(machines=tuple(Share(cpus=c, gpus=g) for c, g in there))
     most = packed(Share(cpus=cpus, gpus=gpus), capacity)
     lone = transport == "inprocess" and actors is not None
     wanted = chosen if slots is None else slots
@@ -175,7 +174,7 @@ def test_auto_gives_every_slot_as_much_of_a_gpu_as_lets_all_fit(cores, gpus, slo
         ),
         (
             {"cpus": 4, "gpus": 1},
-            Capacity(machines=(Machine(cpus=8), Machine(cpus=2, gpus=1)), place="the cluster"),
+            Capacity(machines=(Share(cpus=8), Share(cpus=2, gpus=1)), place="the cluster"),
             r"cpus and resources\.gpus ask for 4 cores and 1 GPU on one machine, but the cluster "
             "has 2 machines of 8 cores or 2 cores and 1 GPU",
         ),

@@ -1,13 +1,8 @@
 """The radio link between two nodes: time, energy and lost packets, all simulated."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
-
-from kdtasks.contract.errors import ConfigError
-
-MAX_LOSS = 0.99
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,15 +26,14 @@ class Transmission:
 class Link:
     """A link that loses packets independently and resends them until they arrive.
 
+    `NetworkSettings` has checked the range of each value.
+
     Attributes:
         rate_bps: Data rate while sending [bit/s].
         delay_s: From the last bit sent to the last bit received [s].
         loss: Probability that a packet is lost, each time it is sent.
         energy_j_per_bit: Energy per sent bit, lost or not [J/bit].
         packet_bytes: Size of a full packet [B].
-
-    Raises:
-        ConfigError: If a value is out of range.
     """
 
     rate_bps: float
@@ -48,29 +42,12 @@ class Link:
     energy_j_per_bit: float
     packet_bytes: int = 1500
 
-    def __post_init__(self) -> None:
-        rules = {
-            "rate_bps": (0 < self.rate_bps < math.inf, "above 0 and finite"),
-            "delay_s": (0 <= self.delay_s < math.inf, "0 or more and finite"),
-            "loss": (0 <= self.loss <= MAX_LOSS, f"in [0, {MAX_LOSS}]"),
-            "energy_j_per_bit": (0 <= self.energy_j_per_bit < math.inf, "0 or more and finite"),
-            "packet_bytes": (self.packet_bytes >= 1, "1 or more"),
-        }
-        for name, (holds, wanted) in rules.items():
-            if not holds:
-                raise ConfigError(f"link: {name} must be {wanted}, got {getattr(self, name)}")
-
     def transmit(self, size: int, rng: np.random.Generator) -> Transmission:
         """Send ``size`` bytes.
 
         A packet arrives at the n-th attempt with probability ``(1 - loss) loss**(n - 1)``, so that
         on average ``size / (1 - loss)`` bytes are sent.
-
-        Raises:
-            ValueError: If ``size`` is negative.
         """
-        if size < 0:
-            raise ValueError(f"size must be 0 or more, got {size=}")
         lost = self._lost_bytes(size, rng) if self.loss > 0 else 0
         sent_bits = 8 * (size + lost)
         return Transmission(

@@ -1,11 +1,15 @@
 """Deployments of the toy network, and what of their numbers is not measured on clocks."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from kdtasks.contract.task import Arrays
+from sweeps.nodes.node import Node
+from sweeps.nodes.transport import InProcessTransport
+from sweeps.nodes.wire.messages import CONDUCTOR
 
 DEPLOYMENTS: dict[str, dict[str, Any]] = {
     "none": {"topology": "none"},
@@ -133,3 +137,21 @@ def assert_same_arrays(ours: Arrays, theirs: Arrays) -> None:
     for name, array in ours.items():
         assert array.dtype == theirs[name].dtype
         assert np.array_equal(array, theirs[name])
+
+
+def received_in(transport: InProcessTransport) -> Counter[str]:
+    """Count the bytes that each node will be given by others, at its end of the link."""
+    received: Counter[str] = Counter()
+
+    def listen(node: Node) -> None:
+        handle = node.handle
+
+        def counted(sender: str, payload: bytes, seal: bytes = b"") -> Any:
+            received[node.name] += (len(payload) + len(seal)) * (sender != CONDUCTOR)
+            return handle(sender, payload, seal)
+
+        node.handle = counted  # type: ignore[method-assign]
+
+    for node in transport._host._nodes.values():
+        listen(node)
+    return received

@@ -43,13 +43,11 @@ class Answer:
         number: The parcel's place in the order of emission.
         parcels: The parcels that it sends.
         work: The cost of handling the parcel.
-        received_bytes: Size of the parcel as received [B].
     """
 
     number: int
     parcels: tuple[Parcel, ...]
     work: Work
-    received_bytes: int
 
 
 class NodeHost:
@@ -215,9 +213,7 @@ class NodeHost:
         answers = []
         for number, parcel in received.items():
             parcels, work = yield from node.handle(parcel.sender, parcel.payload, parcel.seal)
-            answers.append(
-                Answer(number=number, parcels=tuple(parcels), work=work, received_bytes=parcel.size)
-            )
+            answers.append(Answer(number=number, parcels=tuple(parcels), work=work))
         return answers
 
     def _leaks(self, weights: Arrays) -> dict[str, float]:

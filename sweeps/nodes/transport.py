@@ -152,7 +152,6 @@ class Transport(ABC):
         done_s = {}
         for answer in sorted(answers, key=lambda answer: (arrivals[answer.number], answer.number)):
             number, parcel = answer.number, parcels[answer.number]
-            self.accounts.traffic.received(parcel, answer.received_bytes)
             done_s[number] = self.accounts.worked(parcel.receiver, arrivals[number], answer.work)
         return [
             replace(parcel, made_s=done_s[answer.number])

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from sweeps.nodes.wire.links import Transmission
-from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Parcel
+from sweeps.nodes.wire.messages import SERVER, Kind, Parcel
 
 
 class Traffic:
@@ -20,7 +20,6 @@ class Traffic:
         self._raw_bytes = 0
         self._signatures = 0
         self._by_kind: Counter[Kind] = Counter()
-        self._received: Counter[str] = Counter()
         self._by_edge: Counter[str] = Counter()
 
     def sent(self, parcel: Parcel, transmission: Transmission) -> None:
@@ -36,15 +35,6 @@ class Traffic:
         self._signatures += len(parcel.seal)
         self._joule += transmission.joule
         self._by_kind[parcel.kind] += transmission.sent_bytes
-
-    def received(self, parcel: Parcel, size: int) -> None:
-        """Count the bytes that a receiver was given; orders use no link."""
-        if CONDUCTOR not in (parcel.sender, parcel.receiver):
-            self._received[parcel.receiver] += size
-
-    def received_by(self, node: str) -> int:
-        """Return the bytes that a node has received [B]."""
-        return self._received[node]
 
     def bytes_of(self, edge: str) -> int:
         """Return the bytes over the link of an edge, both ways, lost packets included [B]."""

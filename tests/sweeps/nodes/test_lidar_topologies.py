@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from csi_examples import drained, silent
 from lidar_trials import TASK, assert_same, network_teacher, networked
+from network_deployments import received_in
 
 from kdtasks.contract.collaboration import parted
 from kdtasks.contract.deployment import NetworkSettings
@@ -41,7 +42,7 @@ def teacher(data):
 
 @pytest.fixture(scope="module")
 def deployments(data, teacher):
-    """Return for each deployment its parameters, reports, outcome, messages and traffic."""
+    """Return for each deployment its parameters, reports, outcome, messages and bytes received."""
     return {
         name: deployed(networked(**changes), data, teacher)
         for name, changes in {**LEAVES_NO_SCAN, **SENDS_SCANS}.items()
@@ -58,9 +59,9 @@ def deployed(params, data, teacher):
             sent.append(parcel)
         return send(parcel)
 
-    transport.accounts.send = listen
+    transport.accounts.send, received = listen, received_in(transport)
     reports, outcome = drained(conduct(TASK, params, transport))
-    return params, reports, outcome, sent, transport.accounts.traffic
+    return params, reports, outcome, sent, received
 
 
 def size_of(kind, subject, arrays, params, **facts):
@@ -73,7 +74,7 @@ def size_of(kind, subject, arrays, params, **facts):
 
 def test_without_data_an_edge_is_sent_the_teacher_and_what_belongs_to_it(deployments, teacher):
     for name in LEAVES_NO_SCAN:
-        params, _, outcome, sent, traffic = deployments[name]
+        params, _, outcome, sent, received = deployments[name]
         beside, _ = TASK.teacher_extras(params, teacher)
         expected = {"teacher": size_of(Kind.TEACHER, "teacher", teacher.weights, params)}
         expected["features"] = size_of(Kind.FEATURES, "teacher", beside, params) if beside else 0.0
@@ -83,8 +84,8 @@ def test_without_data_an_edge_is_sent_the_teacher_and_what_belongs_to_it(deploym
         assert metrics["bytes_over_air"] == metrics["bytes_down"] == 2 * total
         assert metrics["raw_samples_up"] == metrics["edge_samples_bytes"] == 0
         # Counted at the other end as well.
-        assert [traffic.received_by(edge) for edge in ("edge-0", "edge-1")] == [total, total]
-        assert traffic.received_by(SERVER) == 0
+        assert [received[edge] for edge in ("edge-0", "edge-1")] == [total, total]
+        assert received[SERVER] == 0
         assert {parcel.kind for parcel in sent} <= {Kind.TEACHER, Kind.FEATURES}
 
 
@@ -118,7 +119,7 @@ def test_no_scan_can_be_found_in_what_leaves_a_node(deployments, data):
 
 
 def test_scans_that_are_sent_are_counted_to_the_byte(deployments, data, teacher):
-    params, _, outcome, _, traffic = deployments["scans"]
+    params, _, outcome, _, received = deployments["scans"]
     server = TASK.share_out(params, data.train, "train").server
     expected = {
         "samples": size_of(Kind.SAMPLES, "pairs", server, params),
@@ -127,13 +128,13 @@ def test_scans_that_are_sent_are_counted_to_the_byte(deployments, data, teacher)
     }
     metrics, total = outcome.metrics, sum(expected.values())
     assert {kind: metrics[f"edge_{kind}_bytes"] for kind in expected} == expected
-    assert metrics["edge_bytes"] == total == traffic.received_by("edge-0")
+    assert metrics["edge_bytes"] == total == received["edge-0"]
     # They are the server's, not local ones.
     assert metrics["raw_samples_up"] == 0
 
 
 def test_uploaded_scans_are_counted_and_come_as_they_were_stored(deployments, data):
-    params, _, outcome, _, traffic = deployments["uploads"]
+    params, _, outcome, _, received = deployments["uploads"]
     shares = TASK.share_out(params, data.train, "train")
     windows, stored, payloads = 0, 0, 0
     for edge in shares.edges:
@@ -144,7 +145,7 @@ def test_uploaded_scans_are_counted_and_come_as_they_were_stored(deployments, da
         payloads += size_of(Kind.SAMPLES, "upload", part, params)
     assert outcome.metrics["raw_samples_up"] == windows > 0
     assert outcome.metrics["raw_bytes_up"] == stored
-    assert outcome.metrics["bytes_up"] == payloads == traffic.received_by(SERVER)
+    assert outcome.metrics["bytes_up"] == payloads == received[SERVER]
     assert outcome.metrics["edge_train_gflop"] == 0.0
     assert outcome.metrics["teacher_forward_samples"] == windows
 

@@ -170,14 +170,20 @@ def create_missing(folder: SweepFolder) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
-def new_beside(folder: Path) -> Path:
-    """Create a hidden folder that will replace ``folder`` when it is complete.
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder; when it is complete it becomes ``path``, unless that exists by then.
 
     Unlike those of ``tempfile`` its permissions follow the umask.
     """
-    partial = folder.with_name(f".{folder.name}.{uuid4().hex}")
-    partial.mkdir()
-    return partial
+    partial = path.with_name(f".{path.name}.{uuid4().hex}")
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if not path.exists():
+            partial.rename(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager

@@ -4,8 +4,6 @@ Its key covers everything that it depends on, see `sweeps.ledger.identity.Teache
 """
 
 import json
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -23,7 +21,7 @@ from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.data.reading import file_sha256, read_json
 from sweeps.common.records import JobRecord
 from sweeps.ledger.identity import TeacherIdentity
-from sweeps.ledger.paths import new_beside, writing
+from sweeps.ledger.paths import atomic_folder, writing
 from sweeps.ledger.student_weights import encoded
 
 WEIGHTS, OUTPUTS, CARD = "weights.safetensors", "outputs.safetensors", "card.json"
@@ -48,14 +46,7 @@ class TeacherStore:
         Raises:
             UserError: If it cannot be written; nothing of it stays.
         """
-        with writing(self.path):
-            self._put(identity, params, teacher)
-
-    def _put(self, identity: TeacherIdentity, params: Params, teacher: TeacherArtifact) -> None:
-        key = identity.key
-        self.path.mkdir(parents=True, exist_ok=True)
-        partial = new_beside(self.path / key)
-        try:
+        with writing(self.path), atomic_folder(self.path / identity.key) as partial:
             card = {
                 "format": FORMAT,
                 "identity": asdict(identity),
@@ -69,11 +60,6 @@ class TeacherStore:
                 "versions": {name: metadata.version(name) for name in ("numpy", "torch")},
             }
             (partial / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
-            # the card is written last and the rename is atomic: readers see no partial entry
-            if not (self.path / key).exists():
-                os.rename(partial, self.path / key)  # noqa: PTH104 - Path.rename returns a new path
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
 
     def kept(self, identity: TeacherIdentity) -> TeacherArtifact:
         """Return a teacher that has been stored, as `get`."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import shlex
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +16,9 @@ from sweeps.ledger.paths import (
     SETTINGS_FILE,
     SweepFolder,
     atomic_file,
+    atomic_folder,
     check_room,
     make_home,
-    new_beside,
     writing,
 )
 from sweeps.ledger.teacher_cache import CARD, check_entry
@@ -159,21 +158,17 @@ def _fetch_teachers(storage: Storage, folder: SweepFolder) -> None:
         name = path.split("/")[1]
         if not path.endswith(f"/{CARD}") or (folder.teachers / name).exists():
             continue
-        partial = new_beside(folder.teachers / name)
         try:
-            for part in there:
-                if part.startswith(f"{TEACHERS_DIR}/{name}/"):
-                    _place(storage.read(part), partial / Path(part).name)
-            check_entry(partial, name)
-            if not (folder.teachers / name).exists():
-                partial.rename(folder.teachers / name)
+            with atomic_folder(folder.teachers / name) as partial:
+                for part in there:
+                    if part.startswith(f"{TEACHERS_DIR}/{name}/"):
+                        _place(storage.read(part), partial / Path(part).name)
+                check_entry(partial, name)
         except DataError as error:
             raise DataError(
                 f"{storage.where}/{TEACHERS_DIR}/{name} is damaged: its files are not what its "
                 "card describes; remove it there, and it is trained again"
             ) from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from kdtasks.contract.task import TeacherArtifact
 from kdtasks.learning.onnx_export import write_weights
 from sweeps.cli.main import main
 from sweeps.ledger.identity import TeacherIdentity
-from sweeps.ledger.paths import SweepFolder, create, new_beside, open_to_all
+from sweeps.ledger.paths import SweepFolder, atomic_folder, create, open_to_all
 from sweeps.ledger.student_weights import StudentStore
 from sweeps.ledger.teacher_cache import TeacherStore
 
@@ -34,7 +34,8 @@ def test_weights_and_teachers_follow_the_umask(tmp_path: Path, umask: int):
     TeacherStore(tmp_path / "teachers").put(identity, {}, artifact)
     part = Part(network=nn.Linear(2, 1), inputs={"x": torch.zeros(2, 2)}, output="y", about="")
     write_weights(part, tmp_path / "net.safetensors")
-    new_beside(tmp_path / "new")
+    with atomic_folder(tmp_path / "new"):
+        pass
     written = list(tmp_path.rglob("*"))
     assert len([path for path in written if path.suffix == ".safetensors"]) == 4
     for path in written:

@@ -1,13 +1,12 @@
 """Scenarios and teachers that trials need, found and loaded before the search."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from kdtasks.contract.errors import ConfigError, UserError
 from kdtasks.contract.params import Params, Value, fingerprint
-from kdtasks.contract.task import Arrays, KDTask, ScenarioData
+from kdtasks.contract.task import KDTask, ScenarioData
 from search_spaces.errors import StudyError
 from search_spaces.study import Study
 from sweeps.common.returned_values import fitting, wrong_identity, wrong_params, wrong_scenario
@@ -178,32 +177,19 @@ def _makes_other_data(need: Need, other: Need, name: str, task: KDTask) -> bool:
         return True  # it goes with other parameters, so it tells the data apart as well as these
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scenario:
-    """A loaded scenario.
-
-    Attributes:
-        test: The test split itself, which no worker can read before the search ends.
-        provenance: JSON facts about the data.
-    """
-
-    train: Handle
-    val: Handle
-    test: Arrays
-    provenance: Mapping[str, Any]
-
-
 @dataclass(kw_only=True, slots=True)
 class Resources:
     """Scenarios and teachers that trials share.
 
     Attributes:
+        scenarios: By fingerprint; training and validation split are handles, the test split is
+            there itself, which no worker can read before the search ends.
         teachers: Handles of teachers, without their training, by fingerprint.
         decided_by: Parameters that their training looked up, by fingerprint.
     """
 
     needs: tuple[Need, ...]
-    scenarios: dict[str, Scenario]
+    scenarios: dict[str, ScenarioData]
     teachers: dict[str, Handle] = field(default_factory=dict)
     decided_by: dict[str, Params] = field(default_factory=dict)
 
@@ -260,12 +246,7 @@ def share_data(
 ) -> Resources:
     """Store the training and validation splits for workers; keep the test splits here."""
     scenarios = {
-        key: Scenario(
-            train=pool.put(dict(data.train)),
-            val=pool.put(dict(data.val)),
-            test=dict(data.test),
-            provenance=data.provenance,
-        )
+        key: replace(data, train=pool.put(dict(data.train)), val=pool.put(dict(data.val)))
         for key, data in loaded.items()
     }
     return Resources(needs=needs, scenarios=scenarios)

@@ -172,7 +172,7 @@ class Confirmation:
         A failed job is recorded and the others continue.
         """
         # workers can read the test splits only from now on
-        tests = {key: self.pool.put(s.test) for key, s in self.resources.scenarios.items()}
+        tests = {key: self.pool.put(dict(s.test)) for key, s in self.resources.scenarios.items()}
         left = set(open_jobs(self.study, self.task, self.resources.needs, self.recorder.ledger))
         drafts = [*self._references(tests), *self._repetitions(tests)]
         drafts = [entry for entry in drafts if (entry[0].kind, entry[0].key) in left]

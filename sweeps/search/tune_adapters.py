@@ -213,9 +213,10 @@ def search(
         KeyboardInterrupt: If the user stops it.
     """
     resources = session.resources
+    splits: dict[str, Any] = {key: (s.train, s.val) for key, s in resources.scenarios.items()}
     shared = Shared(
         task=session.study.task,
-        splits={key: (s.train, s.val) for key, s in resources.scenarios.items()},
+        splits=splits,
         teachers=resources.teachers,
         allocation=allocation,
         rungs=session.study.rungs,

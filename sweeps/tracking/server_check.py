@@ -20,8 +20,6 @@ UNUSED = {
 }
 """Ignored variables of MLflow, and why."""
 
-"""What names an address, and how to leave it out: the option, or the environment."""
-
 STAYS = f"{TRACKING} is set and has no effect: the sweep's runs stay where they are"
 
 SYSTEM = re.compile(r"\[Errno -?\d+\] (?P<reason>[\w ,]+)|(?P<late>[Tt]imed out)")

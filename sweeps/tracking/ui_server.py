@@ -5,11 +5,10 @@ import binascii
 import hmac
 import os
 import sys
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
 
 if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 TOKEN = "KDSWEEP_UI_TOKEN"  # noqa: S105 - its name
@@ -29,13 +28,14 @@ class Gate:
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Forward a request, set the cookie, or reject the request."""
+        from starlette.requests import HTTPConnection
         from starlette.responses import PlainTextResponse, RedirectResponse
 
-        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        if self._known(headers):
+        request = HTTPConnection(scope)
+        if self._known(request):
             await self._app(scope, receive, send)
             return
-        query_token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        query_token = request.query_params.get("token", "")
         if scope["type"] == "http" and self._is_token(query_token):
             answer = RedirectResponse("/", 303, {"Referrer-Policy": "no-referrer"})
             answer.set_cookie(self._cookie, query_token, httponly=True, samesite="strict")
@@ -47,8 +47,8 @@ class Gate:
         else:
             await send({"type": "websocket.close", "code": 1008})
 
-    def _known(self, headers: dict[bytes, str]) -> bool:
-        scheme, _, given = headers.get(b"authorization", "").partition(" ")
+    def _known(self, request: "HTTPConnection") -> bool:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self._is_token(given.strip())
         if scheme.lower() == "basic":
@@ -57,11 +57,7 @@ class Gate:
             except (binascii.Error, ValueError):
                 return False
             return self._is_token(pair.partition(":")[2])
-        try:
-            found = SimpleCookie(headers.get(b"cookie", "")).get(self._cookie)
-        except CookieError:
-            return False
-        return found is not None and self._is_token(found.value)
+        return self._is_token(request.cookies.get(self._cookie, ""))
 
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode("utf-8", "replace"), self._token)
